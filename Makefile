@@ -1,0 +1,74 @@
+# Every command sets itself up: Python 3.11 to 3.13 and make are all it needs.
+
+.DEFAULT_GOAL := help
+.PHONY: help book test serve notebooks lint lock home clean
+
+SUITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c '$(SUITS)' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+READY := .venv/.ready
+PORT ?= 8000
+
+# Everything that is cached stays under the checkout, and nothing is fetched once the environment stands.
+export LIVERVLM_CACHE := $(CURDIR)/.cache
+export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
+export IPYTHONDIR := $(CURDIR)/.cache/ipython
+export HF_HOME := $(CURDIR)/.cache/huggingface
+export HF_HUB_OFFLINE := 1
+
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
+
+book: $(READY) ## build the book, executing every chapter, into _build/html
+	@$(BIN)/python book/tools/notebooks.py --check
+	@key=$$($(BIN)/python book/tools/key.py) && \
+	if [ "$$key" != "$$(cat _build/key 2>/dev/null)" ]; then \
+		rm -rf _build && mkdir _build && echo "$$key" > _build/key; fi
+	@echo "Building the book; chapters that changed are executed, which takes minutes."
+	@$(BIN)/jupyter-book build . -W -n --keep-going -q
+	@$(BIN)/python book/tools/check_pages.py _build/html
+	@echo "The book is at $(CURDIR)/_build/html/index.html"
+
+test: $(READY) ## run the tests
+	@$(BIN)/python -m pytest
+
+serve: $(READY) ## show the built book in a browser at localhost:$(PORT)
+	@test -f _build/html/index.html || { echo "_build/html is missing: run 'make book' first"; exit 1; }
+	@echo "http://localhost:$(PORT)/  (stop with Ctrl+C)"
+	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+notebooks: $(READY) ## regenerate book/*.ipynb from book/*.md
+	@$(BIN)/python book/tools/notebooks.py
+
+lint: $(READY) ## check style, layers, notebooks and the workflow
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+	@$(BIN)/python book/tools/notebooks.py --check
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+# The CUDA libraries stay out of the lock: torch's own metadata pins them, and a CPU build has none.
+lock: ## renew requirements.lock (needs uv)
+	@uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --no-header --no-annotate -q \
+		-o .lock.new >/dev/null
+	@grep -vE '^(nvidia-|cuda-|triton)' .lock.new > requirements.lock; rm .lock.new
+
+home: $(READY) ## set the repository address everywhere: make home REPO=owner/name
+	@test -n "$(REPO)" || { echo "say which: make home REPO=owner/name"; exit 1; }
+	@$(BIN)/python book/tools/home.py "$(REPO)"
+	@$(BIN)/python book/tools/notebooks.py
+
+clean: ## delete the built book, the caches and the environment
+	rm -rf _build .cache .venv
+
+# The mark is written last, so an interrupted installation is taken up again.
+$(READY): requirements.lock pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python 3.11, 3.12 or 3.13 with venv was found. Install one (on Debian or Ubuntu:"; \
+		echo "apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3"; exit 1; fi
+	@echo "Setting up .venv with $(PYTHON); the first time this takes minutes."
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@

@@ -1,0 +1,30 @@
+// What the theme leaves out for people who do not see the page or do not use a mouse.
+const each = (selector, change) => document.querySelectorAll(selector).forEach(change);
+
+function nameThings() {
+  // A button's name must hold the text that it shows; an icon beside the name needs none of its own.
+  each(".search-button-field", (button) => button.removeAttribute("aria-label"));
+  each(".theme-switch-button .theme-switch", (icon) => {
+    icon.removeAttribute("title");
+    icon.querySelector("title")?.remove();
+    icon.removeAttribute("aria-labelledby");
+    icon.setAttribute("aria-hidden", "true");
+  });
+  // A reference is an item of its list; docutils gives it a role that ARIA has withdrawn.
+  each('[role="doc-biblioentry"]', (entry) => entry.setAttribute("role", "listitem"));
+  // The book's title in the sidebar is in no landmark.
+  each(".bd-sidebar-primary .navbar-brand", ({ parentElement }) => {
+    parentElement.setAttribute("role", "region");
+    parentElement.setAttribute("aria-label", "Book title");
+  });
+}
+
+nameThings();
+window.addEventListener("load", async () => {
+  nameThings(); // the theme has drawn its icons by now
+  await window.MathJax?.startup?.promise;
+  // A formula or output that scrolls must scroll from the keyboard too.
+  each(".bd-article div.math, .bd-article .cell_output", (box) => {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  });
+});

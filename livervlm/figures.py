@@ -1,0 +1,89 @@
+"""Figures of the book, in one visual language: the same colours for the same classes, phases and arms."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import seaborn as sns
+from IPython.display import Markdown, display
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from .experiments import Outcome
+from .lesions import WINDOW, LesionSet
+from .metrics import calibration
+
+# Okabe and Ito's palette, safe for colour-blind readers.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
+
+
+def say(text: str) -> None:
+    """Show a sentence, as Markdown, under a cell: so that its numbers are those just measured."""
+    display(Markdown(text))
+
+
+def lesion_grid(lesions: LesionSet, rows: Sequence[int], bounds: tuple[float, float] = WINDOW) -> Figure:
+    """Some slices, a row each, a column per phase, all in one window of Hounsfield units."""
+    n_phases = len(lesions.phases)
+    figure, axes = plt.subplots(
+        len(rows), n_phases, figsize=(1.9 * n_phases, 1.95 * len(rows)), squeeze=False, layout="constrained"
+    )
+    for row, index in enumerate(rows):
+        for column, axis in enumerate(axes[row]):
+            axis.imshow(lesions.hu[index, column], cmap="gray", vmin=bounds[0], vmax=bounds[1])
+            axis.set(xticks=[], yticks=[])
+            if row == 0:
+                axis.set_title(lesions.phases[column])
+        axes[row, 0].set_ylabel(lesions.classes[lesions.label[index]])
+    return figure
+
+
+def similarity_matrix(cosine: np.ndarray, names: Sequence[str], title: str = "") -> Figure:
+    """A square of cosines with its numbers written in."""
+    side = 1.5 + 0.75 * len(names)
+    figure, axis = plt.subplots(figsize=(side + 0.6, side), layout="constrained")
+    sns.heatmap(
+        cosine,
+        annot=True,
+        fmt=".3f",
+        cmap="cividis",
+        vmax=1,
+        square=True,
+        ax=axis,
+        xticklabels=names,
+        yticklabels=names,
+    )
+    axis.set_title(title)
+    axis.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def fold_dots(outcomes: Mapping[str, Outcome]) -> Figure:
+    """Accuracy of every fold of every arm as dots, their mean as a bar: how far the folds lie apart."""
+    figure, axis = plt.subplots(figsize=(6.5, 0.9 + 0.55 * len(outcomes)), layout="constrained")
+    for row, (outcome, colour) in enumerate(zip(outcomes.values(), PALETTE, strict=False)):
+        correct = outcome.y_pred == outcome.y_true
+        folds = [100 * correct[outcome.group == g].mean() for g in np.unique(outcome.group)]
+        axis.scatter(folds, [row] * len(folds), color=colour, alpha=0.75, zorder=3)
+        axis.plot([np.mean(folds)] * 2, [row - 0.28, row + 0.28], color=colour, linewidth=3)
+    axis.set(yticks=range(len(outcomes)), yticklabels=list(outcomes), xlabel="accuracy of a fold, %")
+    axis.set_ylim(len(outcomes) - 0.5, -0.5)
+    axis.grid(axis="x", alpha=0.3)
+    sns.despine(figure)
+    return figure
+
+
+def reliability(outcomes: Mapping[str, Outcome]) -> Figure:
+    """Accuracy against confidence for every arm; on the diagonal a model knows how sure it may be."""
+    figure, axes = plt.subplots(
+        1, len(outcomes), figsize=(2.6 * len(outcomes), 2.9), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axis, (name, outcome), colour in zip(axes[0], outcomes.items(), PALETTE, strict=False):
+        table, error = calibration(outcome.y_true, outcome.prob)
+        full = table[:, 2] > 0
+        axis.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
+        axis.scatter(table[full, 0], table[full, 1], s=8 + table[full, 2], color=colour, alpha=0.75, zorder=3)
+        axis.set(xlim=(0, 1.03), ylim=(0, 1.03), xlabel="confidence", title=f"{name}\nECE {error:.2f}")
+        axis.grid(alpha=0.3)
+    axes[0, 0].set_ylabel("accuracy")
+    sns.despine(figure)
+    return figure

@@ -1,0 +1,181 @@
+"""A table of lesions on disk, one CSV row each, becomes a `LesionSet` without a name in it."""
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..errors import InputError
+from ..lesions import CLASS_NAMES, LesionSet, assign_groups
+from ..phases import PHASE_NAMES
+from ..rois import extract_rois
+from .study import read_study
+
+REQUIRED = ("patient", "label")
+OPTIONAL = ("mask", "mask_value", "box", "group")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One lesion of the manifest, checked as far as it can be without reading a volume."""
+
+    number: int  # as a spreadsheet counts: the header is row 1
+    patient: str  # the text of the file; it goes no further
+    label: int
+    group: int | None
+    phases: dict[str, Path]
+    masks: dict[str, Path]  # by phase
+    mask_value: int | None
+    box: tuple[int, int, int, int, int, int] | None
+
+
+def import_studies(
+    manifest: str | Path,
+    size: int,
+    margin: float = 1.5,
+    n_groups: int = 5,
+    progress: bool = True,
+    seed: int = 0,
+    classes: Sequence[str] = tuple(CLASS_NAMES),
+) -> LesionSet:
+    """Read every lesion that a CSV names and cut its ROIs, `size` pixels square.
+
+    Columns: `patient`, any text, replaced by running numbers from 1; `label`, one of `classes`; at least two
+    of NC, ART, PV, DL, a file or folder each (see `read_volume`); where the lesion is: `mask` on the last one
+    or `mask_NC` ... on each of several, with `mask_value` where a mask has several labels, or `box` as
+    "z0:z1,y0:y1,x0:x1" (see `read_study`).  Paths are relative to the CSV.  `group`, the patient's number in
+    cross-validation, is optional: without it `assign_groups` makes `n_groups`, lesions balanced by class.
+
+    The set holds no path and no text of the patient column; lesion masks are in it when every row has one.
+    Raises `InputError` that names the CSV, the row and the column; all rows are checked before any is read.
+    """
+    phases, rows = _read_manifest(Path(manifest), classes)
+    label = np.array([row.label for row in rows])
+    numbers = {text: i for i, text in enumerate(dict.fromkeys(row.patient for row in rows), start=1)}
+    patient = np.array([numbers[row.patient] for row in rows])
+    group = np.array([row.group for row in rows])
+    if rows[0].group is None:
+        with _named(manifest):
+            group = assign_groups(label, patient, n_groups, seed)
+    rois = []
+    for row in tqdm(rows, desc="Reading lesions", unit="lesion", disable=not progress):
+        with _named(f"{manifest} row {row.number}", row):
+            study = read_study(row.phases, row.masks, row.box, row.mask_value)
+            rois.append(extract_rois(study, size, phases=phases, margin=margin))
+    slices = [len(r.hu) for r in rois]
+    masked = all(r.masks for r in rois)
+    return LesionSet(
+        hu=np.concatenate([r.hu for r in rois]),
+        label=np.repeat(label, slices),
+        patient=np.repeat(patient, slices),
+        group=np.repeat(group, slices),
+        spacing=np.concatenate([r.spacing for r in rois]),
+        classes=tuple(classes),
+        phases=phases,
+        masks=np.concatenate([r.masks["lesion"] for r in rois]).astype(np.uint8) if masked else None,
+        mask_names=("lesion",) if masked else (),
+        source={"kind": "import", "rows": str(len(rows)), "margin": f"{margin:g}", "seed": str(seed)},
+    )
+
+
+def parse_box(text: str) -> tuple[int, int, int, int, int, int]:
+    """Read "z0:z1,y0:y1,x0:x1", ends excluded, with or without blanks."""
+    ends = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+),(\d+):(\d+)", re.sub(r"\s", "", text), re.ASCII)
+    box = tuple(map(int, ends.groups())) if ends else ()
+    if not box or any(first >= last for first, last in zip(box[::2], box[1::2], strict=True)):
+        raise InputError(f'box {text!r}: write z0:z1,y0:y1,x0:x1, each rising, such as "12:18,200:240,150:190"')
+    return box
+
+
+@contextmanager
+def _named(where: str | Path, row: Row | None = None) -> Iterator[None]:
+    """Say in which table and row an error is, and with which column in place of its path.
+
+    A path often holds the patient's name; for the same reason the original error is not chained.
+    """
+    try:
+        yield
+    except InputError as error:
+        message = str(error)
+        if row:
+            columns = {str(path): f"mask of {phase}" for phase, path in row.masks.items()}
+            columns |= {str(path): phase for phase, path in row.phases.items()}
+            for path in sorted(columns, key=len, reverse=True):  # one may begin another
+                message = message.replace(path, columns[path])
+        raise InputError(f"{where}: {message}") from None
+
+
+def _read_manifest(manifest: Path, classes: Sequence[str]) -> tuple[tuple[str, ...], list[Row]]:
+    """The phases that have a column, in canonical order, and the rows."""
+    if not manifest.is_file():
+        raise InputError(f"{manifest}: no such file")
+    try:
+        lines = manifest.read_text(encoding="utf-8-sig").splitlines()  # Excel signs its UTF-8
+    except UnicodeDecodeError:
+        raise InputError(f"{manifest}: not UTF-8 text; save it as CSV UTF-8") from None
+    reader = csv.DictReader(lines, skipinitialspace=True)
+    reader.fieldnames = columns = [column.strip() for column in reader.fieldnames or ()]
+    phases = tuple(phase for phase in PHASE_NAMES if phase in columns)
+    known = (*REQUIRED, *phases, *(f"mask_{phase}" for phase in phases), *OPTIONAL)
+    # Without these the first row is no header and may hold a patient's name: it is not shown.
+    if not set(REQUIRED) <= set(columns) or len(phases) < 2:
+        raise InputError(
+            f"{manifest} row 1: no header; name the columns {', '.join(REQUIRED)} and at least two phases of "
+            f"{', '.join(PHASE_NAMES)}, with commas between"
+        )
+    misfit = [column for column in columns if column not in known or columns.count(column) > 1]
+    if misfit:
+        raise InputError(f"{manifest} row 1: column {misfit[0]!r}; use each once of {', '.join(known)}")
+    rows: list[Row] = []
+    for cells in reader:
+        with _named(f"{manifest} row {reader.line_num}"):
+            if None in cells:
+                raise InputError("more cells than columns; a box has commas, so put it in double quotes")
+            cells = {column: (cell or "").strip() for column, cell in cells.items()}
+            if any(cells.values()):
+                rows.append(_parse(cells, reader.line_num, manifest.resolve().parent, phases, classes))
+                twin = next(row for row in rows if row.patient == rows[-1].patient)
+                if twin.group != rows[-1].group:
+                    raise InputError(f"group {rows[-1].group}, but {twin.group} in row {twin.number}, same patient")
+    if not rows:
+        raise InputError(f"{manifest}: no rows; write one for each lesion")
+    return phases, rows
+
+
+def _parse(cells: dict[str, str], number: int, folder: Path, phases: Sequence[str], classes: Sequence[str]) -> Row:
+    if not cells["patient"]:
+        raise InputError("patient is empty; give any text, the same for all lesions of a patient")
+    if cells["label"] not in classes:
+        raise InputError(f"label {cells['label']!r} is not in the classes {', '.join(classes)}")
+    for phase in phases:
+        if not cells[phase]:
+            raise InputError(f"phase {phase} is missing; every lesion needs {', '.join(phases)}")
+    masks = [column for column in ("mask", *(f"mask_{phase}" for phase in phases)) if cells.get(column)]
+    if bool(masks) == bool(cells.get("box")) or {"mask", f"mask_{phases[-1]}"} <= set(masks):
+        raise InputError(f"give a mask or a box, one of the two, and one mask for phase {phases[-1]}")
+    files = {column: folder / cells[column] for column in (*phases, *masks)}
+    for column, file in files.items():
+        if not file.exists():
+            raise InputError(f"{column}: no such file or folder; paths are relative to the folder of the CSV")
+    return Row(
+        number=number,
+        patient=cells["patient"],
+        label=classes.index(cells["label"]),
+        group=_whole("group", cells["group"]) if "group" in cells else None,
+        phases={phase: files[phase] for phase in phases},
+        masks={phases[-1] if m == "mask" else m.removeprefix("mask_"): files[m] for m in masks},
+        mask_value=_whole("mask_value", cells["mask_value"]) if cells.get("mask_value") else None,
+        box=parse_box(cells["box"]) if cells.get("box") else None,
+    )
+
+
+def _whole(column: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"{column} {text!r} is not a whole number") from None

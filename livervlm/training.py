@@ -1,0 +1,134 @@
+"""One training loop.  What is learned, the task, is passed in; the data already lie on the device."""
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from tqdm.auto import tqdm
+
+from .errors import InputError
+from .paths import written_whole
+
+CHECKPOINT_SECONDS = 60  # a kill loses about this much work
+
+Batch = dict[str, Tensor]
+Task = Callable[[nn.Module, Batch, torch.Generator], Tensor]
+
+
+def classification(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    """Cross-entropy of the class logits in canonical phase order (Equation 2)."""
+    return cross_entropy(model(batch["image"]), batch["label"])
+
+
+def best_device() -> torch.device:
+    """CUDA where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """bfloat16 where the device computes in it, float16 on older GPUs, None (float32) elsewhere."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "cpu" and _cpu_capabilities().get("avx512_bf16", False):
+        return torch.bfloat16
+    return None
+
+
+def _cpu_capabilities() -> dict:
+    return getattr(torch.cpu, "get_capabilities", dict)()  # older torch does not tell
+
+
+def to_device(images: Tensor, label: Tensor, device: torch.device) -> Batch:
+    """Put a whole data set on the device: images (N, P, H, W) in channels-last memory, label (N,)."""
+    images = images.to(device).contiguous(memory_format=torch.channels_last)
+    return {"image": images, "label": label.to(device)}
+
+
+def train_step(
+    model: nn.Module, batch: Batch, task: Task, optimizer, scaler, dtype: torch.dtype | None, generator
+) -> Tensor:
+    """One optimisation step; returns the loss, still on the device.  Nothing here waits for the device."""
+    device = batch["image"].device.type
+    with torch.autocast(device, dtype) if dtype else nullcontext():
+        loss = task(model, batch, generator)
+    optimizer.zero_grad(set_to_none=True)
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    return loss.detach()
+
+
+def fit(
+    model: nn.Module,
+    data: Batch,
+    task: Task = classification,
+    *,
+    epochs: int,
+    batch_size: int = 32,  # this and the learning rate: paper section 4.1
+    lr: float = 5e-4,
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    progress: bool = True,
+) -> list[float]:
+    """Train `model` in place with Adam; returns the mean loss of every epoch.
+
+    data: tensors of one length on the model's device.  checkpoint: a file written about once a minute and at
+    the end of training; where it exists the run goes on from it, to the same weights as an uninterrupted run.
+    """
+    device = next(model.parameters()).device
+    dtype = autocast_dtype(device)
+    model.to(memory_format=torch.channels_last).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=device.type in ("cpu", "cuda"))
+    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+    n = len(data["label"])
+    settings = {"batch_size": batch_size, "lr": lr, "seed": seed, "n": n}
+    history = _resume(checkpoint, settings, model, optimizer, scaler) if checkpoint else []
+    saved = time.monotonic()
+    bar = tqdm(range(len(history), epochs), "epochs", initial=len(history), total=epochs, disable=not progress)
+    for epoch in bar:
+        # One generator per epoch, on the CPU: the same draws on every device and after a resume.
+        generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+        shuffled = torch.randperm(n, generator=generator).to(device)
+        total = torch.zeros((), device=device)
+        for index in shuffled.split(batch_size):
+            if len(index) == 1 and n > 1:  # batch norm needs two
+                continue
+            batch = {name: tensor[index] for name, tensor in data.items()}
+            total += train_step(model, batch, task, optimizer, scaler, dtype, generator) * len(index)
+        history.append(total.item() / n)
+        bar.set_postfix(loss=f"{history[-1]:.3f}")
+        if checkpoint and (epoch == epochs - 1 or time.monotonic() - saved > CHECKPOINT_SECONDS):
+            parts = {"model": model, "optimizer": optimizer, "scaler": scaler}
+            with written_whole(checkpoint) as temporary:
+                state = {name: part.state_dict() for name, part in parts.items()}
+                torch.save({**state, "history": history, "settings": settings}, temporary)
+            saved = time.monotonic()
+    return history
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
+    """Class probabilities of windowed images (N, P, H, W) in canonical order, (N, C) float32 on the CPU."""
+    device = next(model.parameters()).device
+    model.eval()
+    return torch.cat([model(part.to(device)).softmax(dim=1).cpu() for part in images.split(batch_size)])
+
+
+def _resume(path: str | Path, settings: dict, model, optimizer, scaler) -> list[float]:
+    path = Path(path)
+    if not path.exists():
+        return []
+    try:
+        state = torch.load(path, map_location=next(model.parameters()).device, weights_only=True)
+        before, history = state["settings"], state["history"]
+    except Exception as error:  # whatever a damaged file raises
+        raise InputError(f"{path}: not a whole checkpoint; delete it to start again") from error
+    if before != settings:
+        raise InputError(f"{path}: made with {before}, not {settings}; delete it to start again")
+    for name, part in (("model", model), ("optimizer", optimizer), ("scaler", scaler)):
+        part.load_state_dict(state[name])
+    return history

@@ -1,0 +1,399 @@
+"""The book's tools: the notebook converter, the page checker, the install cell, the move to a new address."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book" / "tools"))
+
+import check_pages  # noqa: E402
+import home  # noqa: E402
+import key  # noqa: E402
+import notebooks  # noqa: E402
+
+FRONT = "---\nfile_format: mystnb\nkernelspec: {name: python3, display_name: Python 3}\n---\n\n"
+CODE = "```{code-cell} ipython3\nx = 1\n```\n"
+SITE = "https://owner.github.io/name/book"
+RAW = "https://raw.githubusercontent.com/owner/name/main/book"
+CONFIG = """
+title: A book
+repository: {url: https://github.com/owner/name, branch: main}
+parse: {myst_enable_extensions: [colon_fence, dollarmath]}
+"""
+BIB = """
+@article{one2021, author = {Radford, Alec}, title = {A}, year = {2021}}
+@article{two2022, author = {Chen, Xin and He, Kaiming}, title = {B}, year = {2022}}
+@article{many2023, author = {de la Cruz, Ana and Chen, Xin and He, Kaiming}, title = {C}, year = {2023}}
+"""
+
+
+def write_book(root, text, index="# Home\n"):
+    (root / "book").mkdir(exist_ok=True)
+    (root / "_config.yml").write_text(CONFIG)
+    (root / "_toc.yml").write_text("{root: book/index, chapters: [{file: book/chapter}, {file: book/glossary}]}")
+    (root / "book" / "references.bib").write_text(BIB)
+    (root / "book" / "index.md").write_text(index)
+    (root / "book" / "glossary.md").write_text("# Glossary\n\n```{glossary}\nGrad-CAM map\n  A map.\n```\n")
+    (root / "book" / "scan.png").write_bytes(b"")
+    (root / "book" / "chapter.md").write_text(FRONT + text)
+    return root
+
+
+def cells(root, text, index="# Home\n"):
+    """The cells of a chapter with `text`, without the two that every notebook begins with."""
+    made = notebooks.generate(write_book(root, text, index))
+    return nbformat.reads(made[root / "book" / "chapter.ipynb"], 4).cells[2:]
+
+
+def converted(root, text):
+    """The plain Markdown that `text` becomes."""
+    (cell, _code) = cells(root, f"{text}\n\n{CODE}")
+    return cell.source
+
+
+# -- Directives ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fence", [":::", "```", "::::"])
+@pytest.mark.parametrize("name", notebooks.ADMONITIONS)
+def test_admonition_becomes_a_quotation(tmp_path, name, fence):
+    heading = "See also" if name == "seealso" else name.capitalize()
+    text = converted(tmp_path, f"{fence}{{{name}}}\nOne.\n\n- two\n{fence}")
+    assert text == f"> **{heading}**\n>\n> One.\n>\n> - two"
+
+
+def test_admonition_with_text_on_its_first_line(tmp_path):
+    assert converted(tmp_path, ":::{note} At once.\n:::") == "> **Note**\n>\n> At once."
+
+
+def test_admonition_with_a_title(tmp_path):
+    assert converted(tmp_path, ":::{admonition} Aims of {math}`x`\nOne.\n:::") == "> **Aims of $x$**\n>\n> One."
+
+
+@pytest.mark.parametrize("opening", [":::{dropdown} More", ":::{admonition} More\n:class: tip dropdown"])
+def test_dropdown_folds(tmp_path, opening):
+    text = converted(tmp_path, f"{opening}\nOne.\n:::")
+    assert text == "<details>\n<summary>More</summary>\n\nOne.\n\n</details>"
+
+
+def test_directives_nest_and_keep_their_indent(tmp_path):
+    text = "- item\n\n  ::::{note}\n  :::{tip}\n  {math}`x`\n  :::\n  ::::\n\n> ```{note}\n> y\n> ```"
+    assert converted(tmp_path, text) == (
+        "- item\n\n  > **Note**\n  >\n  > > **Tip**\n  > >\n  > > $x$\n\n> > **Note**\n> >\n> > y"
+    )
+
+
+def test_figure_and_image(tmp_path):
+    text = ":::{figure} scan.png\n:alt: A liver.\n:name: fig-scan\nThe *caption*.\n:::"
+    anchor = '<a id="fig-scan" name="fig-scan"></a>'
+    assert converted(tmp_path, text) == f"![A liver.]({RAW}/scan.png)\n\n{anchor}\n**Fig. 1** The *caption*."
+    assert converted(tmp_path, ":::{image} scan.png\n:alt: A liver.\n:::") == f"![A liver.]({RAW}/scan.png)"
+
+
+def test_equations_are_numbered_as_in_the_book(tmp_path):
+    text = converted(tmp_path, "$$\na\n$$ (one)\n\n```{math}\n:label: two\nb\n```\n\n$$\nc\n$$\n\n{eq}`two`, {eq}`one`")
+    assert "$$\na \\tag{1}\n$$" in text
+    assert "$$\nb \\tag{2}\n$$" in text
+    assert "$$\nc\n$$" in text
+    assert text.endswith("[(2)](#equation-two), [(1)](#equation-one)")
+
+
+def test_figure_cell_gets_its_caption_below(tmp_path):
+    meta = 'mystnb:\n  image: {alt: "A"}\n  figure: {caption: "See {math}`x`.", name: fig-x}'
+    source = f"{{numref}}`fig-x`\n\n```{{code-cell}} ipython3\n---\n{meta}\n---\nx = 1\n```\n"
+    text, code, caption = cells(tmp_path, source)
+    assert text.source == "[Fig. 1](#fig-x)"
+    assert (code.source, dict(code.metadata)) == ("x = 1", {})
+    assert caption.source == '<a id="fig-x" name="fig-x"></a>\n**Fig. 1** See $x$.'
+
+
+def test_numbers_run_through_the_book(tmp_path):
+    figure = ":::{figure} scan.png\n:alt: A liver.\nCaption.\n:::\n"
+    exercise = ":::{exercise}\nDo.\n:::\n"
+    first, _code = cells(tmp_path, f"{figure}\n{exercise}\n{CODE}", index=f"# Home\n\n{figure}\n{exercise}")
+    assert "**Fig. 2** Caption." in first.source
+    assert first.source.endswith("> **Exercise 2**\n>\n> Do.")
+
+
+def test_exercise_and_solution(tmp_path):
+    text = converted(
+        tmp_path,
+        "::::{exercise} Warm up\n:label: ex-one\nDo.\n::::\n\n:::{solution} ex-one\nDone.\n:::\n\n{ref}`ex-one`",
+    )
+    assert '> <a id="ex-one" name="ex-one"></a>\n> **Exercise 1 (Warm up)**\n>\n> Do.' in text
+    assert "<details>\n<summary>Solution to Exercise 1</summary>\n\nDone.\n\n</details>" in text
+    assert text.endswith("[Exercise 1](#ex-one)")
+
+
+def test_gated_exercise_stays_runnable_and_its_solution_folds(tmp_path):
+    source = (
+        f"```{{exercise-start}}\n:label: ex-one\n```\nDo.\n\n{CODE}\n```{{exercise-end}}\n```\n\n"
+        f"```{{solution-start}} ex-one\n```\nSo:\n\n{CODE}\n```{{solution-end}}\n```\n\nAfter.\n"
+    )
+    task, code, solution = cells(tmp_path, source)
+    assert task.source.endswith("**Exercise 1**\nDo.")
+    assert code.cell_type == "code"
+    assert solution.source.split("\n\n") == [
+        "<details>\n<summary>Solution to Exercise 1</summary>\nSo:",
+        "````python\nx = 1\n````",
+        "</details>",
+        "After.",
+    ]
+
+
+def test_comments_vanish_and_labels_become_anchors(tmp_path):
+    text = converted(tmp_path, "(here)=\n## Here we are\n\n% a note to self\n\n{ref}`here` {ref}`there <here>`")
+    assert text.split() == ('<a id="here" name="here"></a> ## Here we are [Here we are](#here) [there](#here)'.split())
+
+
+# -- Roles and links -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("{cite}`one2021`", f"([Radford, 2021]({SITE}/bibliography.html#one2021))"),
+        (
+            "{cite:p}`one2021,two2022`",
+            f"([Radford, 2021]({SITE}/bibliography.html#one2021); "
+            f"[Chen and He, 2022]({SITE}/bibliography.html#two2022))",
+        ),
+        ("{cite:t}`many2023`", f"[de la Cruz et al. (2023)]({SITE}/bibliography.html#many2023)"),
+        ("{doc}`index`", f"[Home]({SITE}/index.html)"),
+        ("{doc}`the start </book/index>`", f"[the start]({SITE}/index.html)"),
+        ("{term}`grad-cam map`", f"[grad-cam map]({SITE}/glossary.html#term-Grad-CAM-map)"),
+        ("{term}`maps <Grad-CAM map>`", f"[maps]({SITE}/glossary.html#term-Grad-CAM-map)"),
+        ("{download}`the scan <scan.png>`", f"[the scan]({RAW}/scan.png)"),
+        ("[home](index.md)", f"[home]({SITE}/index.html)"),
+        ("[](index.md)", f"[Home]({SITE}/index.html)"),
+        ("[home](index.md#top 'x')", "[home](index.md#top 'x')"),
+        ("![a](scan.png)", f"![a]({RAW}/scan.png)"),
+        ("[out](https://example.org/a.md)", "[out](https://example.org/a.md)"),
+        ("`{ref}` and ``{ref}`x` `` stay", "`{ref}` and ``{ref}`x` `` stay"),
+        ("$f[i](x)$ stays", "$f[i](x)$ stays"),
+        ("| a | b |\n|---|---|\n| {math}`x` | {math}`y` |", "| a | b |\n|---|---|\n| $x$ | $y$ |"),
+    ],
+)
+def test_roles_and_links(tmp_path, source, expected):
+    assert converted(tmp_path, source) == expected
+
+
+# -- What is not known ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (":::{margin}\nx\n:::", "chapter.md:8: unknown directive {margin}"),
+        ("::::{note}\n\n:::{margin}\nx\n:::\n::::", "chapter.md:10: unknown directive {margin}"),
+        ("one\ntwo {guilabel}`x`", "chapter.md:9: unknown role {guilabel}"),
+        (":::{note}\nx", "chapter.md:8: {note} is not closed"),
+        (":::note\nx\n:::", "chapter.md:8: ':::note' names no directive"),
+        (":::{image} scan.png\n:::", "chapter.md:8: {image} scan.png has no ':alt:' text"),
+        (":::{image} lost.png\n:alt: A.\n:::", "chapter.md:8: 'lost.png' is not a file of the book"),
+        ("{ref}`nowhere`", "chapter.md:8: label 'nowhere' stands on no page"),
+        ("{cite}`nobody`", "chapter.md:8: citation 'nobody' is not in book/references.bib"),
+        ("{term}`nothing`", "chapter.md:8: term 'nothing' is not in the glossary"),
+        ("[x](lost.md)", "chapter.md:8: 'lost.md' is not a file of the book"),
+        ("a[^1]\n\n[^1]: b", "chapter.md:10: a footnote does not show in Colab"),
+    ],
+)
+def test_what_cannot_be_shown_is_an_error_with_its_place(tmp_path, source, message):
+    with pytest.raises(notebooks.SourceError) as error:
+        converted(tmp_path, f"# Title\n\n{source}")
+    assert message in str(error.value)
+
+
+def test_an_open_solution_is_an_error(tmp_path):
+    source = "```{exercise}\n:label: e\n```\n\n```{solution-start} e\n```\n"
+    with pytest.raises(notebooks.SourceError, match="solution-start"):
+        cells(tmp_path, source + CODE)
+
+
+WORDS = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
+LINE = st.lists(WORDS | st.sampled_from(["*so*", "**so**", "`code`", "(so)", "$x_1$", "a:b"]), min_size=1).map(" ".join)
+FENCED = st.tuples(st.sampled_from(["```", "~~~", "````"]), LINE).map(lambda f: f"{f[0]}python\n{f[1]}\n{f[0]}")
+BLOCK = st.one_of(
+    LINE,
+    LINE.map("## {}".format),
+    LINE.map("> {}".format),
+    st.lists(LINE, min_size=1, max_size=3).map(lambda lines: "\n".join(f"- {line}" for line in lines)),
+    LINE.map("| a |\n|---|\n| {} |".format),
+    LINE.map("    {}".format),
+    LINE.map("$$\n{}\n$$".format),
+    FENCED,
+    st.just("````\n```{note}\nshown as it is\n```\n````"),
+    st.just("[link](https://example.org)"),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(BLOCK, min_size=1, max_size=6).map("\n\n".join))
+def test_plain_markdown_stays_as_it_is(tmp_path, text):
+    text = f"begin\n\n{text}"
+    assert converted(tmp_path, text) == text
+
+
+# -- The notebooks -------------------------------------------------------------------------------------------
+
+
+def test_the_same_source_gives_the_same_bytes(tmp_path):
+    root = write_book(tmp_path, f"# Title\n\nText.\n\n{CODE}")
+    assert notebooks.generate(root) == notebooks.generate(root)
+    (text,) = notebooks.generate(root).values()
+    assert [cell.id for cell in nbformat.reads(text, 4).cells] == [f"chapter-0{i}" for i in range(4)]
+
+
+def test_differences_are_named(tmp_path):
+    root = write_book(tmp_path, CODE)
+    made = notebooks.generate(root)
+    (path,) = made
+    assert notebooks.differences(root, made) == ["book/chapter.ipynb is missing: run `make notebooks`"]
+    path.write_text("{}")
+    (root / "book" / "old.ipynb").write_text("{}")
+    lines = notebooks.differences(root, made)
+    assert [line.split()[:2] for line in lines] == [["book/chapter.ipynb", "differs"], ["book/old.ipynb", "has"]]
+
+
+def test_committed_notebooks_match_their_sources():
+    assert notebooks.differences(ROOT, notebooks.generate(ROOT)) == []
+
+
+# -- The install cell ----------------------------------------------------------------------------------------
+
+
+def install_cell():
+    (text, *_) = notebooks.generate(ROOT).values()
+    cell = nbformat.reads(text, 4).cells[1]
+    assert cell.metadata.tags == ["remove-cell", "skip-execution"]
+    return cell
+
+
+def test_install_cell_does_nothing_outside_colab(tmp_path):
+    notebook = nbformat.v4.new_notebook(cells=[install_cell()])
+    NotebookClient(notebook, skip_cells_with_tag="", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert notebook.cells[0].execution_count == 1
+    assert notebook.cells[0].outputs == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_install_cell_on_colab_changes_no_version(monkeypatch):
+    calls = []
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    monkeypatch.setattr(subprocess, "run", lambda command, **options: calls.append((command, options)))
+    exec(install_cell().source, {})
+    [(command, options)] = calls
+    assert command[:4] == [sys.executable, "-m", "pip", "install"]
+    assert command[command.index("--upgrade-strategy") + 1] == "only-if-needed"
+    assert command[-1] == "git+" + notebooks.Book(ROOT).repository
+    assert not any("==" in word or word in ("-U", "--upgrade") for word in command)
+    assert options == {"check": True}
+
+
+# -- The page checker ----------------------------------------------------------------------------------------
+
+GOOD = '<article><h1 id="top">x</h1><img src="a.png" alt="A liver."><a href="#top">x</a></article>'
+
+
+@pytest.mark.parametrize(
+    ("extra", "fault"),
+    [
+        ('<img src="b.png">', "image b.png has the alt ''"),
+        ('<img src="b.png" alt=" ">', "image b.png has the alt ''"),
+        (f'<img src="b.png" alt="_images/{"0a" * 32}.png">', "image b.png has the alt"),
+        ('<img src="https://example.org/c.png" alt="A.">', "loads https://example.org/c.png"),
+        ('<img srcset="a.png 1x, //example.org/c.png 2x" src="a.png" alt="A.">', "from the network"),
+        ('<script src="//example.org/c.js"></script>', "loads //example.org/c.js"),
+        ('<script type="module">import x from "https://example.org/c.js"</script>', "loads https://example.org"),
+        ('<link rel="stylesheet" href="https://example.org/c.css">', "loads https://example.org/c.css"),
+        ("<style>@import 'https://example.org/c.css';</style>", "loads https://example.org/c.css"),
+        ('<p style="background: url(https://example.org/c.png)">x</p>', "loads https://example.org/c.png"),
+        ('<a href="lost.html">x</a>', "link lost.html leads to no file"),
+        ('<a href="index.html#lost">x</a>', "link index.html#lost leads to no place"),
+        ("<p>:::{note}</p>", "shows raw MyST"),
+        ("<p>```{note}</p>", "shows raw MyST"),
+        ("<p>see {ref}`x`</p>", "shows raw MyST"),
+    ],
+)
+def test_each_fault_of_a_page_is_found(tmp_path, capsys, extra, fault):
+    (tmp_path / "index.html").write_text(GOOD.replace("</article>", f"{extra}</article>"))
+    assert check_pages.main(str(tmp_path)) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("index.html: ")
+    assert fault in line
+
+
+def test_a_good_page_passes_and_a_missing_book_does_not(tmp_path, capsys):
+    assert check_pages.main(str(tmp_path)) == 1
+    assert "build the book first" in capsys.readouterr().err
+    out = '<a href="https://example.org">x</a><pre>:::{note}</pre><link rel="canonical" href="https://example.org">'
+    (tmp_path / "index.html").write_text(GOOD + out)
+    assert check_pages.main(str(tmp_path)) == 0
+
+
+def test_a_style_sheet_from_the_network_is_found(tmp_path):
+    (tmp_path / "index.html").write_text(GOOD)
+    (tmp_path / "x.css").write_text("@font-face { src: url(https://example.org/f.woff2) }")
+    assert check_pages.faults(tmp_path) == ["x.css: loads https://example.org/f.woff2 from the network"]
+
+
+# -- Key, address, workflow ----------------------------------------------------------------------------------
+
+
+def test_key_changes_with_what_the_cache_does_not_see(tmp_path):
+    (tmp_path / "livervlm").mkdir()
+    (tmp_path / "livervlm" / "model.py").write_text("a = 1")
+    (tmp_path / "reader.safetensors").write_text("1")
+    keys = [key.key(tmp_path, {}), key.key(tmp_path, {"LIVERVLM_PROFILE": "workshop"})]
+    given_data = {"LIVERVLM_DATA": str(tmp_path / "reader.safetensors")}
+    keys.append(key.key(tmp_path, given_data))
+    (tmp_path / "reader.safetensors").write_text("2")
+    keys.append(key.key(tmp_path, given_data))
+    for name in ("livervlm/model.py", "requirements.lock", "_config.yml", "_toc.yml"):
+        (tmp_path / name).write_text("changed")
+        keys.append(key.key(tmp_path, {}))
+    assert len(set(keys)) == len(keys)
+    assert key.key(tmp_path, {}) == keys[-1]
+
+
+def test_moving_home_changes_every_file(tmp_path):
+    for name in ("_config.yml", "pyproject.toml", "README.md"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, tmp_path)
+    old = notebooks.Book(ROOT).repository.split("/", 3)[-1]
+    owner, name = old.split("/")
+    (tmp_path / "notes.md").write_text(f"https://{owner}.github.io/{name} {old}.git but {name}")
+    (tmp_path / "picture.png").write_bytes(b"\xff\xfe\x00")
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    changed = home.move(tmp_path, "new-owner/new.name")
+    assert {"_config.yml", "pyproject.toml", "notes.md"} <= set(changed)
+    assert (
+        tmp_path / "notes.md"
+    ).read_text() == f"https://new-owner.github.io/new.name new-owner/new.name.git but {name}"
+    assert "url: https://github.com/new-owner/new.name\n" in (tmp_path / "_config.yml").read_text()
+    home.move(tmp_path, old)
+    assert (tmp_path / "_config.yml").read_text() == (ROOT / "_config.yml").read_text()
+
+
+@pytest.mark.parametrize("address", ["https://github.com/a/b", "a", "a/b/c", "a b/c"])
+def test_a_bad_address_is_refused(address):
+    with pytest.raises(ValueError, match="write owner/name"):
+        home.move(ROOT, address)
+
+
+def test_workflow_fits_its_schema():
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    if not checker.exists():
+        pytest.skip("check-jsonschema is not installed")
+    workflow = str(ROOT / ".github" / "workflows" / "book.yml")
+    result = subprocess.run([checker, "--builtin-schema", "vendor.github-workflows", workflow], env=os.environ)
+    assert result.returncode == 0
