@@ -20,17 +20,22 @@ export HF_HUB_OFFLINE := 1
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
 
+# Every build reads and writes all pages anew, as Sphinx repeats no warning about a page that it has read before;
+# what the chapters computed is kept, until its key says that it is old.
 book: $(READY) ## build the book, executing every chapter, into _build/html
 	@$(BIN)/python book/tools/notebooks.py --check
+	@mkdir -p .cache
 	@key=$$($(BIN)/python book/tools/key.py) && \
 	if [ "$$key" != "$$(cat _build/key 2>/dev/null)" ]; then \
 		rm -rf _build && mkdir _build && echo "$$key" > _build/key; fi
+	@rm -rf _build/html _build/.doctrees
 	@echo "Building the book; chapters that changed are executed, which takes minutes."
 	@$(BIN)/jupyter-book build . -W -n --keep-going -q
 	@$(BIN)/python book/tools/check_pages.py _build/html
 	@echo "The book is at $(CURDIR)/_build/html/index.html"
 
 test: $(READY) ## run the tests
+	@mkdir -p .cache
 	@$(BIN)/python -m pytest
 
 serve: $(READY) ## show the built book in a browser at localhost:$(PORT)
@@ -44,7 +49,7 @@ notebooks: $(READY) ## regenerate book/*.ipynb from book/*.md
 lint: $(READY) ## check style, layers, notebooks and the workflow
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python book/tools/notebooks.py --check
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
@@ -64,9 +69,9 @@ clean: ## delete the built book, the caches and the environment
 
 # The mark is written last, so an interrupted installation is taken up again.
 $(READY): requirements.lock pyproject.toml
-	@if [ -z "$(PYTHON)" ]; then \
+	@"$(PYTHON)" -c '$(SUITS)' 2>/dev/null || { \
 		echo "No Python 3.11, 3.12 or 3.13 with venv was found. Install one (on Debian or Ubuntu:"; \
-		echo "apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3"; exit 1; fi
+		echo "apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3"; exit 1; }
 	@echo "Setting up .venv with $(PYTHON); the first time this takes minutes."
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock

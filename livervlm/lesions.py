@@ -178,7 +178,7 @@ def _to_int16(hu: np.ndarray) -> np.ndarray:
 
 def _to_int64(name: str, values: np.ndarray) -> np.ndarray:
     values = np.asarray(values)
-    if values.ndim != 1 or not np.array_equal(values, values.astype(np.int64)):
+    if values.ndim != 1 or values.dtype.kind not in "iuf" or not np.array_equal(values, np.rint(values)):
         raise InputError(f"{name} must be one whole number per slice, got {values.dtype} of shape {values.shape}")
     return values.astype(np.int64)
 
@@ -194,6 +194,8 @@ def _check(s: LesionSet) -> None:
     for name, shape in (("label", (n,)), ("patient", (n,)), ("group", (n,)), ("spacing", (n, 3))):
         if getattr(s, name).shape != shape:
             raise InputError(f"{name} has shape {getattr(s, name).shape}; expected {shape}, one per slice")
+    if not (np.isfinite(s.spacing) & (s.spacing > 0)).all():
+        raise InputError("spacing must be above 0 mm in every slice: between slices, rows, columns")
     if s.masks is not None and (s.masks.shape != s.hu.shape or s.masks.dtype != np.uint8):
         raise InputError(f"masks are {s.masks.dtype} {s.masks.shape}; expected uint8 {s.hu.shape}, as hu")
     outside = s.label[(s.label < 0) | (s.label >= len(s.classes))]

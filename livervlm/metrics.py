@@ -14,14 +14,18 @@ def accuracy_over_folds(y_true: np.ndarray, y_pred: np.ndarray, group: np.ndarra
 
 
 def class_accuracy_over_folds(y_true, y_pred, group, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same class by class, two arrays (C,): recall of each class in each fold; folds without it are left out."""
+    """The same class by class, two arrays (C,): recall of each class in each fold.
+
+    Folds without the class are left out; where no fold has it, it is nan.
+    """
     recalls = np.full((len(np.unique(group)), n_classes), np.nan)
     for row, g in enumerate(np.unique(group)):
         for c in range(n_classes):
             here = (group == g) & (y_true == c)
             if here.any():
                 recalls[row, c] = 100 * np.mean(y_pred[here] == c)
-    return np.nanmean(recalls, axis=0), np.nanstd(recalls, axis=0)
+    recalls = np.ma.masked_invalid(recalls)
+    return recalls.mean(axis=0).filled(np.nan), recalls.std(axis=0).filled(np.nan)
 
 
 def auc_over_folds(y_true: np.ndarray, prob: np.ndarray, group: np.ndarray) -> tuple[float, float]:
@@ -31,11 +35,11 @@ def auc_over_folds(y_true: np.ndarray, prob: np.ndarray, group: np.ndarray) -> t
 
 
 def macro_auc(y_true: np.ndarray, prob: np.ndarray) -> float:
-    """Mean over the classes present of the area under the one-vs-rest ROC curve."""
+    """Mean over the classes present of the area under the one-vs-rest ROC curve; nan where only one is."""
     from sklearn.metrics import roc_auc_score  # slow to import
 
     present = [c for c in range(prob.shape[1]) if 0 < np.mean(y_true == c) < 1]
-    return float(np.mean([roc_auc_score(y_true == c, prob[:, c]) for c in present]))
+    return float(np.mean([roc_auc_score(y_true == c, prob[:, c]) for c in present])) if present else float("nan")
 
 
 def confusion(y_true: np.ndarray, y_pred: np.ndarray, n_classes: int) -> np.ndarray:

@@ -68,9 +68,10 @@ class CosineHead(nn.Module):
         """s_ic of Equation 3, (B, C): image i against class c, in the prompt that names image i's order."""
         image = normalize(self.fc_i(features), dim=-1)  # (B, joint)
         classes = self.class_embeddings()  # (k!, C, joint)
-        if len(classes) == 1:
-            return image @ classes[0].T
-        return torch.einsum("bd,bcd->bc", image, classes[order])
+        every = torch.einsum("bd,ocd->boc", image, classes)
+        # Gathered last: picking rows of `classes` instead would add up gradients in no fixed order.
+        row = order.clamp(max=len(classes) - 1)[:, None, None].expand(-1, 1, every.shape[2])
+        return every.gather(1, row)[:, 0]
 
     def forward(self, features: Tensor, order: Tensor) -> Tensor:
         return self.logit_scale * self.cosine(features, order)
@@ -123,12 +124,12 @@ class LiverVLM(nn.Module):
         """Read what `save_pretrained` wrote.  The text features are in the file: no text encoder is needed."""
         folder = Path(folder)
         config = read_card(folder)["model"]
-        config = Config(**{key: tuple(v) if isinstance(v, list) else v for key, v in config.items()})
         try:
+            config = Config(**{key: tuple(v) if isinstance(v, list) else v for key, v in config.items()})
             weights = load_file(folder / "model.safetensors")
             model = cls(config, weights.get("head.text"))
             model.load_state_dict(weights)
-        except (OSError, SafetensorError, RuntimeError) as error:
+        except (OSError, SafetensorError, RuntimeError, TypeError, AttributeError) as error:
             first = str(error).splitlines()[0]
             raise InputError(f"{folder}: model.safetensors does not fit config.json ({first}); train again") from error
         return model.eval()

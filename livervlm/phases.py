@@ -1,6 +1,5 @@
 """Phases of a contrast CT, the one table of their orders, shuffle and inverse (paper sections 3.2 and 3.4)."""
 
-import functools
 import itertools
 from collections.abc import Sequence
 
@@ -14,7 +13,6 @@ PHASE_NAMES = {"NC": "Non-Contrast", "ART": "Arterial", "PV": "Portal Venous", "
 CANONICAL = ("NC", "ART", "PV")
 
 
-@functools.cache
 def orders(k: int) -> Tensor:
     """All k! orders of k phases, (k!, k) int64, lexicographic; row 0 is the canonical order.
 
@@ -23,10 +21,9 @@ def orders(k: int) -> Tensor:
     """
     if k < 1:
         raise InputError(f"{k} phases have no orders: give at least one phase")
-    return torch.tensor(list(itertools.permutations(range(k))))
+    return torch.tensor(list(itertools.permutations(range(k))), device="cpu")  # made anew: nobody can spoil it
 
 
-@functools.cache
 def inverses(k: int) -> Tensor:
     """For each order its inverse's number, (k!,): `shuffle(shuffle(x, o), inverses(k)[o])` is x."""
     table = orders(k)
@@ -44,5 +41,5 @@ def shuffle(images: Tensor, order: Tensor) -> Tensor:
 
     images: (B, P, H, W).  order: (B,) int64, a row of `orders(P)` per image.  Returns (B, P, H, W).
     """
-    source = orders(images.shape[1]).to(order.device)[order]  # (B, P)
-    return images.gather(1, source[:, :, None, None].expand_as(images))
+    source = orders(images.shape[1]).to(order.device).index_select(0, order)  # (B, P)
+    return images.gather(1, source.view(*source.shape, 1, 1).expand_as(images))

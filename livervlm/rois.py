@@ -59,6 +59,8 @@ def extract_rois(study: Study, size: int, *, phases: Sequence[str], margin: floa
 
     Raises `InputError` for a missing phase or Hounsfield units that no ROI of the liver has.
     """
+    if size < 8:
+        raise InputError(f"ROIs of {size} pixels a side show no lesion; ask for at least 8")
     missing = [p for p in phases if p not in study.volumes]
     if missing:
         raise InputError(f"phase {missing[0]} is missing: the study has {', '.join(study.volumes)}")
@@ -84,7 +86,7 @@ def extract_rois(study: Study, size: int, *, phases: Sequence[str], margin: floa
             else:
                 _check_hu(square, phase)
                 hu[:, p] = np.rint(square)
-    pixel = (2 * half / size, 2 * half / size)
+    pixel = [(end - start) * d / size for (start, end), d in ((rows, dy), (columns, dx))]  # mm; whole voxels were cut
     return Rois(hu, np.tile(np.float32([dz, *pixel]), (z1 - z0, 1)), masks)
 
 

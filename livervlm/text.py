@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -127,8 +127,11 @@ def read_bank(path: Path) -> dict[str, Tensor]:
     """Prompt -> feature (d,) from a bank file; empty when there is none."""
     if not path.exists():
         return {}
-    with safe_open(path, framework="pt") as file:
-        return dict(zip(json.loads(file.metadata()["prompts"]), file.get_tensor("features"), strict=True))
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(zip(json.loads(file.metadata()["prompts"]), file.get_tensor("features"), strict=True))
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a whole bank of text features ({error}); delete it") from error
 
 
 def write_bank(path: Path, bank: dict[str, Tensor]) -> None:

@@ -1,7 +1,8 @@
 """One training loop.  What is learned, the task, is passed in; the data already lie on the device."""
 
+import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -86,23 +87,25 @@ def fit(
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
     n = len(data["label"])
     settings = {"batch_size": batch_size, "lr": lr, "seed": seed, "n": n}
-    history = _resume(checkpoint, settings, model, optimizer, scaler) if checkpoint else []
+    if checkpoint:  # goes on only with the weights and the data it began with
+        settings["start"] = _digest([*model.state_dict().values(), *data.values()])
+    parts = {"model": model, "optimizer": optimizer, "scaler": scaler}
+    history = _resume(checkpoint, settings, parts, device) if checkpoint else []
     saved = time.monotonic()
     bar = tqdm(range(len(history), epochs), "epochs", initial=len(history), total=epochs, disable=not progress)
     for epoch in bar:
         # One generator per epoch, on the CPU: the same draws on every device and after a resume.
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+        torch.manual_seed(seed * 100_003 + epoch)  # for layers that draw by themselves, such as dropout
         shuffled = torch.randperm(n, generator=generator).to(device)
         total = torch.zeros((), device=device)
-        for index in shuffled.split(batch_size):
-            if len(index) == 1 and n > 1:  # batch norm needs two
-                continue
+        batches = [b for b in shuffled.split(batch_size) if len(b) > 1 or n == 1]  # batch norm needs two
+        for index in batches:
             batch = {name: tensor[index] for name, tensor in data.items()}
             total += train_step(model, batch, task, optimizer, scaler, dtype, generator) * len(index)
-        history.append(total.item() / n)
+        history.append(total.item() / sum(map(len, batches)))
         bar.set_postfix(loss=f"{history[-1]:.3f}")
         if checkpoint and (epoch == epochs - 1 or time.monotonic() - saved > CHECKPOINT_SECONDS):
-            parts = {"model": model, "optimizer": optimizer, "scaler": scaler}
             with written_whole(checkpoint) as temporary:
                 state = {name: part.state_dict() for name, part in parts.items()}
                 torch.save({**state, "history": history, "settings": settings}, temporary)
@@ -118,17 +121,25 @@ def predict(model: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
     return torch.cat([model(part.to(device)).softmax(dim=1).cpu() for part in images.split(batch_size)])
 
 
-def _resume(path: str | Path, settings: dict, model, optimizer, scaler) -> list[float]:
+def _resume(path: str | Path, settings: dict, parts: dict, device: torch.device) -> list[float]:
     path = Path(path)
     if not path.exists():
         return []
     try:
-        state = torch.load(path, map_location=next(model.parameters()).device, weights_only=True)
+        state = torch.load(path, map_location=device, weights_only=True)
         before, history = state["settings"], state["history"]
+        states = [(part, state[name]) for name, part in parts.items()]
     except Exception as error:  # whatever a damaged file raises
         raise InputError(f"{path}: not a whole checkpoint; delete it to start again") from error
     if before != settings:
         raise InputError(f"{path}: made with {before}, not {settings}; delete it to start again")
-    for name, part in (("model", model), ("optimizer", optimizer), ("scaler", scaler)):
-        part.load_state_dict(state[name])
+    for part, saved in states:
+        part.load_state_dict(saved)
     return history
+
+
+def _digest(tensors: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]

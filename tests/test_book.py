@@ -36,19 +36,20 @@ BIB = """
 """
 
 
-def write_book(root, text, index="# Home\n"):
+def write_book(root, text, index="(top)=\n# Home\n"):
     (root / "book").mkdir(exist_ok=True)
     (root / "_config.yml").write_text(CONFIG)
     (root / "_toc.yml").write_text("{root: book/index, chapters: [{file: book/chapter}, {file: book/glossary}]}")
     (root / "book" / "references.bib").write_text(BIB)
     (root / "book" / "index.md").write_text(index)
     (root / "book" / "glossary.md").write_text("# Glossary\n\n```{glossary}\nGrad-CAM map\n  A map.\n```\n")
+    (root / "notes.md").write_text("# Not a page\n")
     (root / "book" / "scan.png").write_bytes(b"")
     (root / "book" / "chapter.md").write_text(FRONT + text)
     return root
 
 
-def cells(root, text, index="# Home\n"):
+def cells(root, text, index="(top)=\n# Home\n"):
     """The cells of a chapter with `text`, without the two that every notebook begins with."""
     made = notebooks.generate(write_book(root, text, index))
     return nbformat.reads(made[root / "book" / "chapter.ipynb"], 4).cells[2:]
@@ -151,8 +152,8 @@ def test_gated_exercise_stays_runnable_and_its_solution_folds(tmp_path):
 
 
 def test_comments_vanish_and_labels_become_anchors(tmp_path):
-    text = converted(tmp_path, "(here)=\n## Here we are\n\n% a note to self\n\n{ref}`here` {ref}`there <here>`")
-    assert text.split() == ('<a id="here" name="here"></a> ## Here we are [Here we are](#here) [there](#here)'.split())
+    text = converted(tmp_path, "(here)=\n## Here\n\n% a note to self\n\n{ref}`here` {ref}`there <here>`")
+    assert text == '<a id="here" name="here"></a>\n## Here\n\n\n\n[Here](#here) [there](#here)'
 
 
 # -- Roles and links -----------------------------------------------------------------------------------------
@@ -175,7 +176,8 @@ def test_comments_vanish_and_labels_become_anchors(tmp_path):
         ("{download}`the scan <scan.png>`", f"[the scan]({RAW}/scan.png)"),
         ("[home](index.md)", f"[home]({SITE}/index.html)"),
         ("[](index.md)", f"[Home]({SITE}/index.html)"),
-        ("[home](index.md#top 'x')", "[home](index.md#top 'x')"),
+        ("[home](index.md#top 'x')", f"[home]({SITE}/index.html#top 'x')"),
+        ('[home](/book/index.md "x")', f'[home]({SITE}/index.html "x")'),
         ("![a](scan.png)", f"![a]({RAW}/scan.png)"),
         ("[out](https://example.org/a.md)", "[out](https://example.org/a.md)"),
         ("`{ref}` and ``{ref}`x` `` stay", "`{ref}` and ``{ref}`x` `` stay"),
@@ -203,6 +205,7 @@ def test_roles_and_links(tmp_path, source, expected):
         ("{ref}`nowhere`", "chapter.md:8: label 'nowhere' stands on no page"),
         ("{cite}`nobody`", "chapter.md:8: citation 'nobody' is not in book/references.bib"),
         ("{term}`nothing`", "chapter.md:8: term 'nothing' is not in the glossary"),
+        ("[x](../notes.md)", "chapter.md:8: 'notes.md' is no page with a title in _toc.yml"),
         ("[x](lost.md)", "chapter.md:8: 'lost.md' is not a file of the book"),
         ("a[^1]\n\n[^1]: b", "chapter.md:10: a footnote does not show in Colab"),
     ],

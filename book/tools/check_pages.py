@@ -46,9 +46,13 @@ def anchors(path: Path) -> set[str]:
     return {tag.get(key) for tag in read(path).find_all(True) for key in ("id", "name") if tag.get(key)}
 
 
+def content(page: BeautifulSoup) -> BeautifulSoup:
+    """What the book says, without the theme's frame."""
+    return page.find("article") or page.find("main") or page
+
+
 def images(page: BeautifulSoup) -> Iterator[str]:
-    content = page.find("article") or page
-    for image in content.find_all("img"):
+    for image in content(page).find_all("img"):
         alt = (image.get("alt") or "").strip()
         name = Path(image.get("src", "")).name
         if not alt or re.search(r"[0-9a-f]{16,}|\.(png|jpe?g|svg|gif|webp)$", alt, re.IGNORECASE):
@@ -89,8 +93,7 @@ def links(path: Path, root: Path) -> Iterator[str]:
 
 
 def raw_text(page: BeautifulSoup) -> Iterator[str]:
-    content = page.find("article") or page
-    for text in content.find_all(string=RAW):
+    for text in content(page).find_all(string=RAW):
         if not text.find_parent(["pre", "code", "script", "style"]):
             yield f"shows raw MyST: {text.strip()[:60]!r}"
 

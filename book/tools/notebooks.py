@@ -28,23 +28,9 @@ from pybtex.database import parse_file
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALL_CELL = Path(__file__).with_name("install_cell.py")
-INSTALL_TAGS = [
-    "remove-cell",
-    "skip-execution",
-]  # in the notebook, not in the book; the build skips it
+INSTALL_TAGS = ["remove-cell", "skip-execution"]  # in the notebook, not in the book; the build skips it
 
-ADMONITIONS = [
-    "attention",
-    "caution",
-    "danger",
-    "error",
-    "hint",
-    "important",
-    "note",
-    "seealso",
-    "tip",
-    "warning",
-]
+ADMONITIONS = ["attention", "caution", "danger", "error", "hint", "important", "note", "seealso", "tip", "warning"]
 DIRECTIVES = [
     *ADMONITIONS,
     *["admonition", "dropdown", "figure", "image", "math"],
@@ -56,7 +42,7 @@ ROLES = ["cite", "cite:p", "cite:t", "doc", "download", "eq", "math", "numref", 
 INLINE = re.compile(
     r"\\.|\$+[^$]+\$+"
     r"|(?:\{(?P<role>[A-Za-z][\w:.+-]*)\})?(?<!`)(?P<ticks>`+)(?!`)(?P<content>.+?)(?<!`)(?P=ticks)(?!`)"
-    r"|(?P<untitled>\[)?\]\((?P<link>[^()\s]+)(?P<hint>\s+\"[^\"]*\")?\)",
+    r"|(?P<untitled>\[)?\]\((?P<link>[^()\s]+)(?P<hint>\s+(?:\"[^\"]*\"|'[^']*'))?\)",
     re.DOTALL,
 )
 TITLED = re.compile(r"(?P<text>.+?)\s*<(?P<target>[^<>]+)>", re.DOTALL)
@@ -140,7 +126,7 @@ class Book:
         self.targets: dict[str, Target] = {}
         self.terms: dict[str, Target] = {}
         self.numbers: dict[tuple[str, int], str] = {}  # of the figure or exercise at a line of a page
-        self.counts = {"Fig.": 0, "Exercise": 0}
+        self.counts = {"Fig.": 0, "Exercise": 0, "equation": 0}  # equations count anew on every page
         for source in self.sources:
             self.survey(source)
 
@@ -155,7 +141,7 @@ class Book:
 
     def survey(self, source: Source) -> None:
         """Record the title, labels and numbers of one page."""
-        self.equations = 0
+        self.counts["equation"] = 0
         for cell, line in zip(source.cells, source.lines, strict=True):
             if cell.cell_type == "markdown":
                 self.survey_text(source, cell.source, line)
@@ -189,7 +175,7 @@ class Book:
                     self.count(source, "Fig.", at, label)
                 elif directive.name in ("exercise", "exercise-start"):
                     self.count(source, "Exercise", at, label)
-                if directive.name not in ("math", "image", "glossary"):
+                if directive.name in DIRECTIVES and directive.name not in ("math", "image"):
                     self.survey_text(source, directive.body, directive.body_line)
 
     def count(self, source: Source, kind: str, line: int, label: str | None) -> None:
@@ -200,9 +186,9 @@ class Book:
             self.targets[label] = Target(source.page, make_id(label), name, str(self.counts[kind]))
 
     def add_equation(self, source: Source, label: str) -> None:
-        self.equations += 1
-        anchor, number = f"equation-{make_id(label)}", str(self.equations)
-        self.targets[label] = Target(source.page, anchor, f"({number})", number)
+        self.counts["equation"] += 1
+        number = str(self.counts["equation"])
+        self.targets[label] = Target(source.page, f"equation-{make_id(label)}", f"({number})", number)
 
     def directive(self, source: Source, token: Token, line: int, lines: list[str]) -> Directive | None:
         """The directive that a fence of `lines` holds; `None` for any other token and for plain code."""
@@ -259,10 +245,7 @@ class Book:
         if page.solution is not None:
             raise source.error(page.solution, "{solution-start} has no {solution-end}")
         notebook = nbformat.v4.new_notebook()
-        notebook.metadata = {
-            "kernelspec": source.kernel,
-            "language_info": {"name": "python"},
-        }
+        notebook.metadata = {"kernelspec": source.kernel, "language_info": {"name": "python"}}
         make = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
         for number, (kind, text, metadata) in enumerate(cells):
             cell_id = f"{source.path.stem}-{number:02d}"  # fixed: the same source gives the same bytes
@@ -445,21 +428,28 @@ class Page:
 
     def link(self, link: str, line: int) -> str:
         """Where a link of the source leads from a notebook."""
-        path, hash_sign, anchor = link.partition("#")
+        path, _, anchor = link.partition("#")
         if re.match(r"[a-z][a-z0-9+.-]*:", link):
             return link
-        if not path:
+        if anchor:
             return self.address(self.target(anchor, line))
         file = self.resolve(path, line)
         if file.endswith(".md"):
-            return f"{self.book.site}/{file.removesuffix('.md')}.html{hash_sign}{anchor}"
+            return f"{self.book.site}/{self.page(file, line)}"
         return f"{self.book.raw}/{file}"
 
     def title(self, link: str, line: int) -> str:
         path, _, anchor = link.partition("#")
         if anchor:
             return self.target(anchor, line).text
-        return self.book.titles[self.resolve(path, line).removesuffix(".md") + ".html"]
+        return self.book.titles[self.page(self.resolve(path, line), line)]
+
+    def page(self, file: str, line: int) -> str:
+        """The built page of a source."""
+        page = file.removesuffix(".md") + ".html"
+        if page not in self.book.titles:
+            raise self.source.error(line, f"'{file}' is no page with a title in _toc.yml")
+        return page
 
     def resolve(self, path: str, line: int) -> str:
         """A path of the source, which starts at its folder or (with "/") at the root, from the root."""

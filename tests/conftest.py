@@ -1,0 +1,90 @@
+"""What the tests share: no network, caches in a folder that goes away, small data, a small encoder."""
+
+import os
+import tempfile
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+# Before any import of huggingface_hub, which reads these once.
+_HOME = tempfile.TemporaryDirectory(prefix="livervlm-tests-")
+os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=f"{_HOME.name}/hf", LIVERVLM_CACHE=f"{_HOME.name}/cache")
+for _name in ("LIVERVLM_PROFILE", "LIVERVLM_DATA", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+    os.environ.pop(_name, None)
+
+settings.register_profile("house", deadline=None, max_examples=30)
+settings.load_profile("house")
+
+CLASSES = ("CYST", "FNH", "HCC", "HEM")
+
+
+def make_toy(size: int = 16, phases=("NC", "ART", "PV"), groups: int = 5, seed: int = 0):
+    """A separable set: every group has a patient of each class with two slices; a class has its own brightness."""
+    from livervlm.lesions import LesionSet
+
+    rng = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(4 * groups), 2)
+    label = patient % 4
+    shape = (len(patient), len(phases), size, size)
+    levels = np.stack([-60 + 70 * label * (-1) ** p for p in range(len(phases))], axis=1)
+    hu = np.rint(levels[:, :, None, None] + rng.normal(0, 20, shape)).astype(np.int16)
+    middle = np.zeros(shape, dtype=np.uint8)
+    middle[..., size // 4 : -size // 4, size // 4 : -size // 4] = 1
+    middle[..., size // 2, size // 2] |= 2
+    return LesionSet(
+        hu,
+        label,
+        patient,
+        patient // 4 + 1,
+        np.tile([5.0, 0.9, 0.9], (len(patient), 1)),
+        phases=phases,
+        masks=middle,
+        mask_names=("lesion", "scar"),
+        source={"kind": "toy"},
+    )
+
+
+@pytest.fixture(scope="session")
+def toy():
+    """40 slices of 20 patients in 5 groups, 16 px; not to be changed in place."""
+    return make_toy()
+
+
+@pytest.fixture(scope="session")
+def cohort():
+    """The phantom cohort as every chapter gets it: seed 0, at the smoke profile's resolution."""
+    from livervlm.datasets import load_dataset
+
+    return load_dataset("phantom", progress=False)
+
+
+@pytest.fixture
+def empty_cache(tmp_path, monkeypatch):
+    """A cache folder of this test's own."""
+    monkeypatch.setenv("LIVERVLM_CACHE", str(tmp_path / "own-cache"))
+    return tmp_path / "own-cache"
+
+
+@pytest.fixture
+def tiny_encoder(monkeypatch):
+    """Put a small network behind the name of the default encoder, so that a run takes no time."""
+    from torch import nn
+
+    from livervlm import encoders
+
+    def build(n_phases: int):
+        body = nn.Sequential(nn.Conv2d(n_phases, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU())
+        return encoders.ImageEncoder(body, 8)
+
+    monkeypatch.setitem(encoders.ENCODERS, "resnet18", build)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The smoke profile, made smaller still; also what the commands find."""
+    from livervlm import profiles
+
+    profile = profiles.Profile("smoke", size=16, epochs=2, seeds=(0,), text_encoder="minilm")
+    monkeypatch.setitem(profiles.PROFILES, "smoke", profile)
+    return profile

@@ -1,0 +1,209 @@
+"""Cross-validation that never leaks a patient, and records that say what they are and cannot be changed."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from livervlm import experiments, training
+from livervlm.errors import InputError
+from livervlm.experiments import config_for, cross_validate, provenance, read_record, train_model, write_record
+from livervlm.lesions import images
+from livervlm.metrics import accuracy_over_folds
+from livervlm.model import Config
+from livervlm.profiles import PROFILES, current_profile, get_profile
+
+pytestmark = pytest.mark.usefixtures("tiny_encoder")
+
+
+@pytest.fixture
+def validate(toy, quick):
+    def run(lesions=toy, head="fc", **settings):
+        return cross_validate(lesions, config_for(lesions, quick, head=head), quick, progress=False, **settings)
+
+    return run
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """Counts the models that are trained."""
+    done, real = [], experiments.train_model
+
+    def spy(lesions, index, *args, **settings):
+        done.append(index)
+        return real(lesions, index, *args, **settings)
+
+    monkeypatch.setattr(experiments, "train_model", spy)
+    return done
+
+
+def test_every_slice_is_answered_once_with_its_own_label(validate, toy):
+    outcome = validate()
+    assert sorted(zip(outcome.patient, outcome.y_true, outcome.group, strict=True)) == sorted(
+        zip(toy.patient, toy.label, toy.group, strict=True)
+    )
+    assert outcome.prob.shape == (40, 4)
+    assert outcome.prob.sum(1) == pytest.approx(np.ones(40), abs=1e-5)
+    assert {group: len(loss) for group, loss in outcome.train_loss.items()} == dict.fromkeys(range(1, 6), 2)
+
+
+def test_training_never_sees_a_picture_of_the_group_it_is_tested_on(validate, toy, monkeypatch):
+    seen, asked = [], []
+    fit, predict = experiments.fit, experiments.predict
+
+    def hashes(tensor):
+        return {picture.contiguous().numpy().tobytes() for picture in tensor}
+
+    monkeypatch.setattr(experiments, "fit", lambda m, data, **s: seen.append(hashes(data["image"])) or fit(m, data, **s))
+    monkeypatch.setattr(experiments, "predict", lambda m, pictures: asked.append(hashes(pictures)) or predict(m, pictures))
+    validate()
+    every = hashes(images(toy))
+    assert len(seen) == len(asked) == 5
+    for learned, answered in zip(seen, asked, strict=True):
+        assert learned | answered == every
+        assert not learned & answered
+        assert len(answered) == 8
+
+
+def test_the_answer_is_that_of_a_model_trained_on_the_other_groups(validate, toy, quick):
+    outcome = validate(seed=2)
+    model, loss = train_model(
+        toy, np.flatnonzero(toy.group != 3), config_for(toy, quick, head="fc"), quick, seed=2, progress=False
+    )
+    prob = training.predict(model, images(toy.subset(toy.group == 3)))
+    assert outcome.prob[outcome.group == 3] == pytest.approx(prob.numpy(), abs=1e-5)
+    assert outcome.train_loss[3] == pytest.approx(loss)
+
+
+def test_seeds_differ_and_repeat(validate):
+    assert np.array_equal(validate(seed=1).prob, validate(seed=1).prob)
+    assert not np.array_equal(validate(seed=1).prob, validate(seed=2).prob)
+
+
+def test_what_was_run_is_not_run_again(validate, trainings, tmp_path):
+    first = validate(records=tmp_path)
+    assert len(trainings) == len(list(tmp_path.iterdir())) == 5
+    again = validate(records=tmp_path)
+    assert len(trainings) == 5
+    for part in ("y_true", "prob", "group", "patient"):
+        assert np.array_equal(getattr(first, part), getattr(again, part))
+    assert first.train_loss == again.train_loss
+
+
+def test_a_lost_record_is_run_again_alone(validate, trainings, toy, tmp_path):
+    validate(records=tmp_path)
+    next(tmp_path.glob("*fold4.json")).unlink()
+    validate(records=tmp_path)
+    assert len(trainings) == 6
+    assert set(toy.group[trainings[-1]]) == {1, 2, 3, 5}
+
+
+def test_other_data_seed_head_or_profile_is_another_run(validate, trainings, toy, quick, tmp_path):
+    validate(records=tmp_path)
+    validate(records=tmp_path, seed=1)
+    validate(records=tmp_path, head="prototypes")
+    validate(replace(toy, hu=toy.hu + np.int16(1)), records=tmp_path)
+    cross_validate(toy, config_for(toy, quick, head="fc"), replace(quick, epochs=1), records=tmp_path, progress=False)
+    assert len(trainings) == 25
+
+
+def test_a_record_says_what_its_numbers_come_from(validate, toy, tmp_path):
+    validate(head="text", records=tmp_path, seed=4)
+    record = read_record(next(tmp_path.glob("*fold2.json")))
+    assert record["commit"] is None or len(record["commit"].removesuffix("-dirty")) == 40
+    assert record["versions"]["torch"] == torch.__version__
+    assert set(record["versions"]) == {"livervlm", "torch", "torchvision", "numpy", "transformers"}
+    assert record["device"]["type"] in ("cpu", "cuda")
+    assert record["text_encoder"] == "minilm"
+    assert (record["profile"]["name"], record["profile"]["epochs"], record["seed"]) == ("smoke", 2, 4)
+    assert record["data"] == {"source": {"kind": "toy"}, "fingerprint": toy.fingerprint()}
+    assert record["model"]["head"] == "text"
+    assert record["fold"] == 2
+    assert record["seconds"] >= 0
+    assert record["slices"]["patient"] == toy.patient[toy.group == 2].tolist()
+
+
+def test_a_model_without_text_names_no_text_encoder(toy, quick):
+    assert provenance(toy, config_for(toy, quick, head="fc"), quick, 0)["text_encoder"] is None
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        lambda r: r["slices"]["prob"].__setitem__(0, [1.0, 0.0, 0.0, 0.0]),
+        lambda r: r.update(commit="0" * 40),
+        lambda r: r.update(note="added"),
+        lambda r: r.pop("checksum"),
+    ],
+)
+def test_a_record_that_was_changed_is_refused(validate, tmp_path, tamper):
+    validate(records=tmp_path)
+    path = next(tmp_path.glob("*fold1.json"))
+    record = json.loads(path.read_text())
+    tamper(record)
+    path.write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"fold1\.json: .*delete it and run again"):
+        validate(records=tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"checksum": 1}'])
+def test_a_file_that_is_no_record_is_refused(tmp_path, content):
+    (tmp_path / "r.json").write_text(content)
+    with pytest.raises(InputError, match=r"r\.json: .*delete it and run again"):
+        read_record(tmp_path / "r.json")
+
+
+def test_a_record_of_another_schema_is_refused(tmp_path):
+    write_record(tmp_path / "r.json", {"schema": "livervlm.record/99"})
+    with pytest.raises(InputError, match="of another schema"):
+        read_record(tmp_path / "r.json")
+
+
+def test_records_keep_small_probabilities_apart(validate, tmp_path, monkeypatch):
+    """A scale of up to 100 makes probabilities far below a millionth; their order is what an AUC is made of."""
+    small = torch.tensor([[1.0, 1e-7 / (i + 1), 1e-9 * (i + 1), 0.0] for i in range(8)])
+    monkeypatch.setattr(experiments, "predict", lambda model, pictures: small)
+    outcome = validate(records=tmp_path)
+    assert outcome.prob[:8] == pytest.approx(small.numpy(), rel=1e-5)
+
+
+def test_one_group_cannot_be_cross_validated(validate, toy):
+    with pytest.raises(InputError, match="at least 2 patient groups"):
+        validate(toy.subset(toy.group == 1))
+
+
+def test_summary_prints_spread_only_where_there_are_folds(validate):
+    outcome = validate()
+    mean, sd = accuracy_over_folds(outcome.y_true, outcome.y_pred, outcome.group)
+    assert outcome.summary()["accuracy, %"] == f"{mean:.1f} ± {sd:.1f}"
+    assert list(outcome.summary()) == ["CYST", "FNH", "HCC", "HEM", "accuracy, %", "AUC"]
+    here = outcome.group == 1
+    one = replace(outcome, **{n: getattr(outcome, n)[here] for n in ("y_true", "prob", "group", "patient")})
+    assert not any("±" in cell for cell in one.summary().values())
+
+
+def test_a_config_takes_the_data_and_the_profile_and_then_the_choices(toy, quick):
+    made = config_for(toy, quick, head="prototypes", logit_scale=1.0)
+    assert made == Config(toy.classes, toy.phases, head="prototypes", text_encoder="minilm", logit_scale=1.0)
+    assert config_for(toy, PROFILES["paper"]).text_encoder == "bert"
+
+
+def test_the_profile_is_the_environments_choice(monkeypatch):
+    monkeypatch.delenv("LIVERVLM_PROFILE", raising=False)
+    assert current_profile().name == "smoke"
+    monkeypatch.setenv("LIVERVLM_PROFILE", "paper")
+    paper = current_profile()
+    assert (paper.size, paper.epochs, paper.text_encoder) == (224, 200, "bert")
+    with pytest.raises(InputError, match="profile 'big' is unknown: choose one of smoke, workshop, recorded, paper"):
+        get_profile("big")
+
+
+def test_learning_a_separable_set_beats_chance_by_far(toy, quick):
+    longer = replace(quick, epochs=25)
+    outcome = cross_validate(toy, config_for(toy, longer, head="text"), longer, progress=False)
+    assert outcome.accuracy[0] > 70
+    assert outcome.auc[0] > 0.9
+    assert math.isfinite(sum(outcome.train_loss[1]))
