@@ -22,6 +22,9 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"livervlm: error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a folder where a file should be
+        print(f"livervlm: error: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("livervlm: interrupted; the same command goes on where it can", file=sys.stderr)
         return 130
@@ -113,7 +116,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
                 f"{', '.join(model.config.classes)}; they must be the same, in the same order"
             )
         if origin.get("data", {}).get("fingerprint") == lesions.fingerprint():
-            unseen = lesions.group == origin["held_out_group"]
+            unseen = lesions.group == origin.get("held_out_group")
             if not unseen.any():
                 raise InputError(
                     f"{arguments.data}: the model was trained on all of this; train it with --leave-out, "
@@ -163,6 +166,15 @@ def _profile(arguments: argparse.Namespace) -> Profile:
     return get_profile(arguments.profile) if arguments.profile else current_profile()
 
 
+def _at_least(least: int):
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} up")
+        return int(text)
+
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="livervlm",
@@ -181,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         sub.set_defaults(run=run)
         sub.add_argument("--profile", choices=PROFILES, help="size of the run (default: LIVERVLM_PROFILE, or smoke)")
-        sub.add_argument("--seed", type=int, default=0)
+        sub.add_argument("--seed", type=_at_least(0), default=0)
         return sub
 
     sub = command(
@@ -191,7 +203,7 @@ def _parser() -> argparse.ArgumentParser:
         "livervlm phantom --out phantom.safetensors",
     )
     sub.add_argument("--out", required=True, metavar="FILE")
-    sub.add_argument("--size", type=int, help="side of a ROI in pixels (default: the profile's)")
+    sub.add_argument("--size", type=_at_least(8), help="side of a ROI in pixels (default: the profile's)")
     sub.add_argument("--misregistered", action="store_true", help="same box in every phase, breathing uncorrected")
 
     sub = command(
@@ -202,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("manifest", help="CSV: patient,label,NC,ART,PV,mask (or box); one lesion a row")
     sub.add_argument("--out", required=True, metavar="FILE")
-    sub.add_argument("--size", type=int, help="side of a ROI in pixels (default: the profile's)")
+    sub.add_argument("--size", type=_at_least(8), help="side of a ROI in pixels (default: the profile's)")
     sub.add_argument("--groups", type=int, default=5, help="patient groups for cross-validation (default 5)")
 
     sub = command("train", train, "Train a model.", "livervlm train phantom.safetensors --leave-out 1 --out model")

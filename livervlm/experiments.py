@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from joblib import Parallel, cpu_count, delayed
+from tqdm.auto import tqdm
 
 from .errors import InputError
 from .lesions import LesionSet, images
@@ -101,33 +103,49 @@ def cross_validate(
 
     records: a folder; each fold is a record in it, written when it is done and not run again.
     """
-    parts, losses = [], {}
-    for group, train, test in lesions.folds():
-        record = None
-        if records:
-            path = Path(records) / f"{_cell_name(lesions, config, profile, seed)}-fold{group}.json"
-            record = read_record(path) if path.exists() else None
-        if record is None:
-            start = time.monotonic()
-            model, loss = train_model(lesions, train, config, profile, seed=seed, progress=progress)
-            prob = predict(model, images(lesions, test, config.window)).double().numpy()
-            record = {
-                **provenance(lesions, config, profile, seed),
-                "fold": group,
-                "seconds": round(time.monotonic() - start, 1),
-                "train_loss": loss,
-                "slices": {
-                    "patient": lesions.patient[test].tolist(),
-                    "y_true": lesions.label[test].tolist(),
-                    "prob": prob.round(6).tolist(),
-                },
-            }
-            if records:
-                write_record(path, record)
-        slices = record["slices"]
-        parts.append((slices["y_true"], slices["prob"], [group] * len(test), slices["patient"]))
-        losses[group] = record["train_loss"]
-    return Outcome(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)), lesions.classes, losses)
+    folds = {group: (train, test) for group, train, test in lesions.folds()}
+    paths = {group: _record_path(records, lesions, config, profile, seed, group) for group in folds}
+    done = {group: read_record(path) for group, path in paths.items() if path and path.exists()}
+    # On CPU cores, processes of one thread each are faster than one process of many threads; a GPU is one device.
+    jobs = 1 if best_device().type == "cuda" else min(cpu_count(), len(folds))
+    todo = [
+        delayed(_run_fold)(lesions, config, profile, seed, group, *folds[group], paths[group])
+        for group in folds
+        if group not in done
+    ]
+    ran = Parallel(jobs, return_as="generator_unordered")(todo)
+    for record in tqdm(ran, "folds", total=len(todo), disable=not progress):
+        done[record["fold"]] = record
+    slices = [done[group]["slices"] for group in folds]
+    return Outcome(
+        y_true=np.concatenate([s["y_true"] for s in slices]),
+        prob=np.concatenate([s["prob"] for s in slices]),
+        group=np.repeat(list(folds), [len(s["y_true"]) for s in slices]),
+        patient=np.concatenate([s["patient"] for s in slices]),
+        classes=lesions.classes,
+        train_loss={group: done[group]["train_loss"] for group in folds},
+    )
+
+
+def _run_fold(lesions, config, profile, seed, group, train, test, path) -> dict:
+    """Train without one group, answer for it, and leave the record."""
+    start = time.monotonic()
+    model, loss = train_model(lesions, train, config, profile, seed=seed, progress=False)
+    prob = predict(model, images(lesions, test, config.window)).double().numpy()
+    record = {
+        **provenance(lesions, config, profile, seed),
+        "fold": group,
+        "seconds": round(time.monotonic() - start, 1),
+        "train_loss": loss,
+        "slices": {
+            "patient": lesions.patient[test].tolist(),
+            "y_true": lesions.label[test].tolist(),
+            "prob": [[float(f"{p:.6g}") for p in row] for row in prob],  # digits, so that ranks stay
+        },
+    }
+    if path:
+        write_record(path, record)
+    return record
 
 
 def provenance(lesions: LesionSet, config: Config, profile: Profile, seed: int) -> dict:
@@ -159,7 +177,7 @@ def read_record(path: str | Path) -> dict:
     try:
         record = json.loads(Path(path).read_text())
         whole = record.pop("checksum") == _checksum(record)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: not a record; delete it and run again") from error
     if not whole or record.get("schema") != SCHEMA:
         raise InputError(f"{path}: changed since it was written, or of another schema; delete it and run again")
@@ -170,10 +188,13 @@ def _checksum(record: dict) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
-def _cell_name(lesions: LesionSet, config: Config, profile: Profile, seed: int) -> str:
-    """Names a cell by all that decides its result."""
+def _record_path(folder, lesions: LesionSet, config: Config, profile: Profile, seed: int, group: int) -> Path | None:
+    """Names a fold's record by all that decides its result; absolute, as a process may stand in another folder."""
+    if folder is None:
+        return None
     text = json.dumps([asdict(config), asdict(profile), seed, lesions.fingerprint()], sort_keys=True)
-    return f"{config.head}-{profile.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+    cell = hashlib.sha256(text.encode()).hexdigest()[:10]
+    return Path(folder).absolute() / f"{config.head}-{profile.name}-{cell}-fold{group}.json"
 
 
 def _version(package: str) -> str | None:

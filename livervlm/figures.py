@@ -81,7 +81,9 @@ def reliability(outcomes: Mapping[str, Outcome]) -> Figure:
         table, error = calibration(outcome.y_true, outcome.prob)
         full = table[:, 2] > 0
         axis.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
-        axis.scatter(table[full, 0], table[full, 1], s=8 + table[full, 2], color=colour, alpha=0.75, zorder=3)
+        axis.scatter(
+            table[full, 0], table[full, 1], s=8 + table[full, 2], color=colour, alpha=0.75, zorder=3, clip_on=False
+        )
         axis.set(xlim=(0, 1.03), ylim=(0, 1.03), xlabel="confidence", title=f"{name}\nECE {error:.2f}")
         axis.grid(alpha=0.3)
     axes[0, 0].set_ylabel("accuracy")

@@ -70,8 +70,8 @@ class CosineHead(nn.Module):
         classes = self.class_embeddings()  # (k!, C, joint)
         every = torch.einsum("bd,ocd->boc", image, classes)
         # Gathered last: picking rows of `classes` instead would add up gradients in no fixed order.
-        row = order.clamp(max=len(classes) - 1)[:, None, None].expand(-1, 1, every.shape[2])
-        return every.gather(1, row)[:, 0]
+        row = order.clamp(max=len(classes) - 1).view(-1, 1, 1).expand(-1, 1, every.shape[2])
+        return every.gather(1, row).squeeze(1)
 
     def forward(self, features: Tensor, order: Tensor) -> Tensor:
         return self.logit_scale * self.cosine(features, order)

@@ -10,6 +10,7 @@ from hypothesis import settings
 # Before any import of huggingface_hub, which reads these once.
 _HOME = tempfile.TemporaryDirectory(prefix="livervlm-tests-")
 os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=f"{_HOME.name}/hf", LIVERVLM_CACHE=f"{_HOME.name}/cache")
+os.environ["OMP_NUM_THREADS"] = "1"  # threads on small tensors, and beside other work, only wait for one another
 for _name in ("LIVERVLM_PROFILE", "LIVERVLM_DATA", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
     os.environ.pop(_name, None)
 
@@ -68,7 +69,8 @@ def empty_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def tiny_encoder(monkeypatch):
-    """Put a small network behind the name of the default encoder, so that a run takes no time."""
+    """Put a small network behind the name of the default encoder, and run folds in this process, where it is known."""
+    import joblib
     from torch import nn
 
     from livervlm import encoders
@@ -78,6 +80,8 @@ def tiny_encoder(monkeypatch):
         return encoders.ImageEncoder(body, 8)
 
     monkeypatch.setitem(encoders.ENCODERS, "resnet18", build)
+    with joblib.parallel_config("sequential"):
+        yield
 
 
 @pytest.fixture

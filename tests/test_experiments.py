@@ -16,11 +16,9 @@ from livervlm.metrics import accuracy_over_folds
 from livervlm.model import Config
 from livervlm.profiles import PROFILES, current_profile, get_profile
 
-pytestmark = pytest.mark.usefixtures("tiny_encoder")
-
 
 @pytest.fixture
-def validate(toy, quick):
+def validate(toy, quick, tiny_encoder):
     def run(lesions=toy, head="fc", **settings):
         return cross_validate(lesions, config_for(lesions, quick, head=head), quick, progress=False, **settings)
 
@@ -57,8 +55,12 @@ def test_training_never_sees_a_picture_of_the_group_it_is_tested_on(validate, to
     def hashes(tensor):
         return {picture.contiguous().numpy().tobytes() for picture in tensor}
 
-    monkeypatch.setattr(experiments, "fit", lambda m, data, **s: seen.append(hashes(data["image"])) or fit(m, data, **s))
-    monkeypatch.setattr(experiments, "predict", lambda m, pictures: asked.append(hashes(pictures)) or predict(m, pictures))
+    monkeypatch.setattr(
+        experiments, "fit", lambda m, data, **s: seen.append(hashes(data["image"])) or fit(m, data, **s)
+    )
+    monkeypatch.setattr(
+        experiments, "predict", lambda m, pictures: asked.append(hashes(pictures)) or predict(m, pictures)
+    )
     validate()
     every = hashes(images(toy))
     assert len(seen) == len(asked) == 5
@@ -201,6 +203,20 @@ def test_the_profile_is_the_environments_choice(monkeypatch):
         get_profile("big")
 
 
+def test_folds_run_in_processes_as_in_one_and_leave_their_records_where_asked(toy, quick, tmp_path, monkeypatch):
+    two, once = toy.subset(toy.group < 3), replace(quick, epochs=1)
+    config = config_for(two, once, head="fc")
+    for name in ("one", "two"):  # the second time, processes are there that began in the first folder
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        outcome = cross_validate(two, config, once, records="records", progress=False)
+        assert len(list((tmp_path / name / "records").iterdir())) == 2
+    model, _ = train_model(two, np.flatnonzero(two.group == 2), config, once, progress=False)
+    prob = training.predict(model, images(two.subset(two.group == 1)))
+    assert outcome.prob[outcome.group == 1] == pytest.approx(prob.numpy(), abs=0.02)  # threads add up in another order
+
+
+@pytest.mark.usefixtures("tiny_encoder")
 def test_learning_a_separable_set_beats_chance_by_far(toy, quick):
     longer = replace(quick, epochs=25)
     outcome = cross_validate(toy, config_for(toy, longer, head="text"), longer, progress=False)

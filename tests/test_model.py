@@ -191,7 +191,9 @@ BROKEN = {
     "no weights": lambda f: (f / "model.safetensors").unlink(),
     "weights cut off": lambda f: cut(f / "model.safetensors", 1000),
     "weights of fewer parts": lambda f: spoil_weights(f, lambda w: {"head.text": w["head.text"]}),
-    "weights of more phases": lambda f: spoil_weights(f, lambda w: w | {"encoder.body.0.weight": torch.ones(8, 4, 3, 3)}),
+    "weights of more phases": lambda f: spoil_weights(
+        f, lambda w: w | {"encoder.body.0.weight": torch.ones(8, 4, 3, 3)}
+    ),
 }
 
 
@@ -239,13 +241,25 @@ def test_nothing_is_unpickled():
     assert calls == 1
 
 
+def to_fake_cuda(net: LiverVLM) -> LiverVLM:
+    """What `net.to("cuda")` would move, moved; on a build of torch without CUDA that call itself fails."""
+    for module in net.modules():
+        for name, value in module._parameters.items():
+            if value is not None:  # a bias that a layer does without
+                module._parameters[name] = torch.nn.Parameter(torch.empty(value.shape, device="cuda"), False)
+        for name, value in module._buffers.items():
+            module._buffers[name] = torch.empty(value.shape, dtype=value.dtype, device="cuda")
+    return net
+
+
 @pytest.mark.parametrize("head", ["text", "prototypes", "fc"])
 def test_the_whole_forward_stays_on_cuda(head):
     import_torchvision()
-    with FakeTensorMode(), torch.device("cuda"):
-        net = LiverVLM(config(head), torch.empty(6, 4, 20)).eval()
-        out = net(torch.empty(2, 3, 32, 32), torch.zeros(2, dtype=torch.long))
-        canonical = net(torch.empty(2, 3, 32, 32))
+    with FakeTensorMode():
+        net = to_fake_cuda(LiverVLM(config(head), torch.empty(6, 4, 20)).eval())
+        images = torch.empty(2, 3, 32, 32, device="cuda")
+        out = net(images, torch.zeros(2, dtype=torch.long, device="cuda"))
+        canonical = net(images)
     assert {out.device.type, canonical.device.type} == {"cuda"}
     assert (out.dtype, out.shape) == (torch.float32, (2, 4))
 

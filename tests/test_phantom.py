@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,9 @@ def test_causal_parts_lie_inside_the_lesion_and_belong_to_their_class(cohort):
         assert set(cohort.label[part.any(axis=(1, 2, 3))]) == {label}, name
 
 
-@pytest.mark.parametrize(("kind", "tissue", "without"), [(0, "cyst", ""), (1, "fnh", "scar"), (3, "hemangioma", "nodules")])
+@pytest.mark.parametrize(
+    ("kind", "tissue", "without"), [(0, "cyst", ""), (1, "fnh", "scar"), (3, "hemangioma", "nodules")]
+)
 def test_lesions_are_as_bright_as_the_table_says(cohort, kind, tissue, without):
     inside = cohort.mask("lesion")
     if without:
@@ -138,7 +141,7 @@ def test_noise_has_the_spread_asked_for_and_the_spectrum_of_a_ct():
     power = (np.abs(np.fft.fft2(picture.astype(float))) ** 2).mean(axis=0)
     f = np.hypot(*np.meshgrid(np.fft.fftfreq(128, pixel), np.fft.fftfreq(128, pixel)))
     edges = np.linspace(0.02, 0.7, 18)
-    radial = np.array([power[(f >= a) & (f < b)].mean() for a, b in zip(edges[:-1], edges[1:], strict=True)])
+    radial = np.array([power[(f >= a) & (f < b)].mean() for a, b in pairwise(edges)])
     middle = (edges[:-1] + edges[1:]) / 2
     ramp = middle * np.exp(-((middle / 0.35) ** 2))
     assert radial / radial.sum() == pytest.approx(ramp / ramp.sum(), abs=0.006)

@@ -118,7 +118,10 @@ def holed(volume):
 
 
 BAD = {
-    "a missing phase": (lambda s: replace(s, volumes={"NC": s.volumes["NC"]}), "phase ART is missing: the study has NC"),
+    "a missing phase": (
+        lambda s: replace(s, volumes={"NC": s.volumes["NC"]}),
+        "phase ART is missing: the study has NC",
+    ),
     "NaN": (lambda s: changed(s, holed), "phase ART holds NaN"),
     "a constant picture": (lambda s: changed(s, lambda v: v * 0 + 60), "implausible HU in phase ART.*range 0"),
     "raw values": (lambda s: changed(s, lambda v: v + 1024), "implausible HU in phase ART.*median 1[01]"),

@@ -21,7 +21,7 @@ from livervlm.prompts import build_prompt, prompts_by_order, templates
 from livervlm.text import TEXT_ENCODERS, encode_text, find_weights, read_bank, run_encoder, text_bank
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "book" / "tools"))
-from text_bank import book_prompts  # noqa: E402
+from text_bank import book_prompts
 
 CLASSES = ("CYST", "FNH", "HCC", "HEM")
 NEW = ["a prompt that no bank holds", "two"]
@@ -75,14 +75,18 @@ def test_enriched_prompt_is_the_papers_sentence():
 
 def test_simple_prompt_is_the_papers_sentence_in_every_order():
     prompts = prompts_by_order("simple", CLASSES, ("NC", "ART", "PV"))
-    assert prompts == [
-        [
-            ["A CT scan of tumors Cyst."],
-            ["A CT scan of tumors Focal Nodular Hyperplasia."],
-            ["A CT scan of tumors Hepatocellular Carcinoma."],
-            ["A CT scan of tumors Hemangioma."],
+    assert (
+        prompts
+        == [
+            [
+                ["A CT scan of tumors Cyst."],
+                ["A CT scan of tumors Focal Nodular Hyperplasia."],
+                ["A CT scan of tumors Hepatocellular Carcinoma."],
+                ["A CT scan of tumors Hemangioma."],
+            ]
         ]
-    ] * 6
+        * 6
+    )
 
 
 @pytest.mark.parametrize("phases", [("NC", "PV"), ("NC", "ART", "PV"), ("NC", "ART", "PV", "DL")])
