@@ -155,7 +155,11 @@ def provenance(lesions: LesionSet, config: Config, profile: Profile, seed: int) 
     return {
         "schema": SCHEMA,
         "commit": _commit(),
-        "data": {"source": lesions.source, "fingerprint": lesions.fingerprint()},
+        "data": {
+            "source": lesions.source,
+            "fingerprint": lesions.fingerprint(),
+            "cohort_key": lesions.cohort_key(),
+        },
         "model": asdict(config),
         "profile": asdict(profile),
         "seed": seed,
