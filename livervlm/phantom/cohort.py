@@ -4,11 +4,11 @@ import functools
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from ..lesions import CLASS_NAMES, LesionSet
 from ..paths import data_file
 from ..phases import CANONICAL
+from ..progress import bar
 from ..rois import Study, extract_rois, mask_box
 from .anatomy import grow
 from .enhancement import draw_hu, draw_patterns
@@ -84,7 +84,7 @@ def make_cohort(
     """
     patients = list(_patients(np.random.default_rng(np.random.SeedSequence((PHANTOM_VERSION, seed)))))
     parts: dict[str, list] = {name: [] for name in ("hu", "label", "patient", "group", "spacing", "masks")}
-    for number, (group, kind, n_slices) in enumerate(tqdm(patients, "phantom patients", disable=not progress)):
+    for number, (group, kind, n_slices) in enumerate(bar(patients, "phantom patients", progress)):
         rng = np.random.default_rng(np.random.SeedSequence((PHANTOM_VERSION, seed, number)))
         study = phantom_study(rng, kind, n_slices, phases)
         rois = extract_rois(study, size, phases=phases, margin=MARGIN, aligned=aligned)
