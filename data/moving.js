@@ -89,8 +89,8 @@
     const probe = make("p", {});
     const counts = plot("How often each HU occurs in this slice, a line for each phase, with the window over them");
     const axis = make("div", { class: "axis", "aria-hidden": "true" });
-    for (let tick = LOW; tick <= HIGH; tick += 100) axis.append(make("span", {}, signed(tick)));
-    const help = "Drag a picture, or focus it and press arrow keys: sideways for the width, up and down for the level.";
+    for (let tick = LOW; tick <= HIGH; tick += 100) axis.append(make("span", {}, tick ? signed(tick) : "0 HU"));
+    const help = "Drag a picture, or focus it and press arrow keys: sideways for width, up and down for level.";
     box.append(chooser.node, make("div", { class: "columns" }, ...columns));
     box.append(make("div", { class: "readout" }, status, probe), levels.node, widths.node, preset.node);
     box.append(make("div", { class: "histogram" }, counts.node, axis), make("p", {}, help));

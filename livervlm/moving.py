@@ -28,6 +28,7 @@ WINDOWS = (
     ("lung", -600, 1500),
     ("bone", 400, 1800),
 )
+MOST_ROWS = 24  # each travels in the page
 SCALES = (("1", 1.0), ("10", 10.0), ("1/0.07", 1 / 0.07))  # a figure starts with the last
 
 
@@ -36,11 +37,15 @@ class MovingFigure:
 
     def __init__(self, spec: dict[str, Any], still: Figure, alt: str):
         """spec: what the script draws, with arrays as `_packed`.  still: drawn here, closed, shown with `alt`."""
+        self._alt = alt
         picture = io.BytesIO()
         still.savefig(picture, format="webp", dpi=100, pil_kwargs={"quality": 85})  # a noisy PNG: 6 times as large
         plt.close(still)
         self._still = f'<img src="data:image/webp;base64,{_base64(picture.getvalue())}" alt="{html.escape(alt)}">'
         self._spec = json.dumps(spec, separators=(",", ":")).replace("<", r"\u003c")  # "</script>" would end the script
+
+    def __repr__(self) -> str:
+        return self._alt
 
     def _repr_html_(self) -> str:
         key = hashlib.sha256(self._spec.encode()).hexdigest()[:16]
@@ -59,6 +64,8 @@ def window_level(lesions: LesionSet, rows: Sequence[int]) -> MovingFigure:
         raise InputError("no rows: name the slices to show, such as [0, 5]")
     if rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= len(lesions):
         raise InputError(f"rows {rows.tolist()} are not all slices of this set: they go from 0 to {len(lesions) - 1}")
+    if len(rows) > MOST_ROWS:
+        raise InputError(f"{len(rows)} rows make too large a page: choose at most {MOST_ROWS}")
     names = [lesions.classes[label] for label in lesions.label[rows]]
     spec = {
         "figure": "window_level",

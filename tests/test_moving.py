@@ -270,6 +270,7 @@ def test_an_output_is_reproducible_and_carries_the_very_numbers(toy, output):
         ([0, 40], "from 0 to 39"),
         ([-1], "from 0 to 39"),
         ([1.5], "from 0 to 39"),
+        (range(25), "at most 24"),
     ],
 )
 def test_rows_that_are_not_there(toy, rows, message):
