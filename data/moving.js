@@ -1,0 +1,200 @@
+// Figures that a reader moves in the page itself: no kernel, no library, nothing fetched.
+// Python writes `(this function)(key, spec)` into an output; the key finds that output's element wherever it stands.
+(key, spec) => {
+  const ARRAYS = { int16: Int16Array, float32: Float32Array };
+  const unpack = ({ dtype, data }) => new ARRAYS[dtype](Uint8Array.from(atob(data), (c) => c.charCodeAt(0)).buffer);
+  const signed = (number) => String(number).replace("-", "−");
+
+  function make(tag, attributes, ...children) {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    node.append(...children);
+    return node;
+  }
+
+  /** A range input between its name and its value in words.  `show` returns the value that the range allows. */
+  function slider(name, range, words, moved) {
+    const input = make("input", { type: "range", ...range });
+    const value = make("span", { class: "value", "aria-hidden": "true" });
+    input.addEventListener("input", () => moved(input.valueAsNumber));
+    const show = (number) => {
+      input.value = number;
+      value.textContent = words(input.valueAsNumber);
+      input.setAttribute("aria-valuetext", value.textContent);
+      return input.valueAsNumber;
+    };
+    return { node: make("div", { class: "slider" }, make("label", {}, make("span", {}, name), input), value), show };
+  }
+
+  /** A row of buttons, of which at most one is pressed. */
+  function choices(name, labels, chosen) {
+    const buttons = labels.map((label, index) => {
+      const button = make("button", { type: "button" }, label);
+      button.addEventListener("click", () => chosen(index));
+      return button;
+    });
+    const row = make("div", { role: "group", "aria-label": name }, ...buttons);
+    const show = (pressed) => buttons.forEach((b, index) => b.setAttribute("aria-pressed", index === pressed));
+    return { node: make("div", { class: "choices" }, make("span", { "aria-hidden": "true" }, name), row), show };
+  }
+
+  /** A plot of 100 by 100 units, y upwards; `draw` takes its marks as SVG. */
+  function plot(name, margin = 0) {
+    const node = make("div", { class: "plot", role: "img", "aria-label": name });
+    const view = `viewBox="${-margin} ${-margin} ${100 + 2 * margin} ${100 + 2 * margin}" preserveAspectRatio="none"`;
+    const draw = (marks) => (node.innerHTML = `<svg ${view}><g transform="matrix(1 0 0 -1 0 100)">${marks}</g></svg>`);
+    return { node, draw };
+  }
+
+  // -- Slices of CT whose window of Hounsfield units moves -----------------------------------------------------
+  function windowLevel(box) {
+    const { side, phases, slices, presets, colours } = spec;
+    const [LOW, HIGH, BIN] = [-200, 300, 10]; // the histogram's axis, HU
+    const hu = unpack(spec.hu); // slices x phases x side x side
+    const picture = (phase) => hu.subarray((slice * phases.length + phase) * side ** 2).subarray(0, side ** 2);
+    let slice, lines; // the one shown, and its histogram
+    let [, level, width] = presets[0];
+
+    const canvases = phases.map((phase, index) => {
+      const canvas = make("canvas", { width: side, height: side, role: "img", tabindex: "0" });
+      let grip; // where a drag began
+      canvas.addEventListener("pointerdown", (event) => {
+        canvas.setPointerCapture(event.pointerId);
+        grip = { x: event.clientX, y: event.clientY, level, width };
+      });
+      canvas.addEventListener("pointermove", (event) => {
+        const dragged = canvas.hasPointerCapture(event.pointerId);
+        if (dragged) move(grip.level - (event.clientY - grip.y), grip.width + 2 * (event.clientX - grip.x));
+        const pixel = (offset) => Math.floor((offset / canvas.clientWidth) * side); // the picture is square
+        const [row, column] = [pixel(event.offsetY), pixel(event.offsetX)];
+        const inside = Math.min(row, column) >= 0 && Math.max(row, column) < side;
+        probe.textContent = inside ? `${phase}: ${signed(picture(index)[row * side + column])} HU here` : "";
+      });
+      canvas.addEventListener("pointerleave", () => (probe.textContent = ""));
+      canvas.addEventListener("keydown", (event) => {
+        const step = { ArrowUp: [10, 0], ArrowDown: [-10, 0], ArrowRight: [0, 10], ArrowLeft: [0, -10] }[event.key];
+        if (!step) return;
+        event.preventDefault();
+        move(level + step[0], width + step[1]);
+      });
+      return canvas;
+    });
+    const key = (phase) => make("i", { style: `--colour: ${colours[phase]}` });
+    const columns = canvases.map((canvas, phase) => make("div", {}, key(phase), phases[phase], canvas));
+    const chooser = choices("Slice", slices.map((name, index) => `${index + 1} ${name}`), show);
+    const levels = slider("Level", { min: -700, max: 700 }, (hu) => `${signed(hu)} HU`, (hu) => move(hu, width));
+    const widths = slider("Width", { min: 10, max: 2000 }, (hu) => `${hu} HU`, (hu) => move(level, hu));
+    const preset = choices("Window", presets.map(([name]) => name), (index) => move(...presets[index].slice(1)));
+    const status = make("p", { role: "status" });
+    const probe = make("p", {});
+    const counts = plot("How often each HU occurs in this slice, a line for each phase, with the window over them");
+    const axis = make("div", { class: "axis", "aria-hidden": "true" });
+    for (let tick = LOW; tick <= HIGH; tick += 100) axis.append(make("span", {}, tick ? signed(tick) : "0 HU"));
+    const help = "Drag a picture, or focus it and press arrow keys: sideways for width, up and down for level.";
+    box.append(chooser.node, make("div", { class: "columns" }, ...columns));
+    box.append(make("div", { class: "readout" }, status, probe), levels.node, widths.node, preset.node);
+    box.append(make("div", { class: "histogram" }, counts.node, axis), make("p", {}, help));
+
+    function move(newLevel, newWidth) {
+      level = levels.show(newLevel);
+      width = widths.show(newWidth);
+      const low = level - width / 2;
+      canvases.forEach((canvas, phase) => {
+        const image = new ImageData(side, side);
+        image.data.fill(255); // a clamped array: it rounds, and cuts at 0 and 255
+        picture(phase).forEach((hu, i) => image.data.fill(((hu - low) * 255) / width, 4 * i, 4 * i + 3));
+        canvas.getContext("2d").putImageData(image, 0, 0);
+      });
+      preset.show(presets.findIndex((p) => p[1] === level && p[2] === width));
+      status.textContent = `Black below ${signed(low)} HU, white above ${signed(low + width)} HU`;
+      const [left, right] = [low, low + width].map((hu) => ((hu - LOW) / (HIGH - LOW)) * 100);
+      const ramp = `<path class="ramp" d="M -999 0 H ${left} L ${right} 100 H 999"/>`; // HU to grey
+      counts.draw(`<path class="band" d="M ${left} 0 V 100 H ${right} V 0"/>${lines}${ramp}`);
+    }
+
+    function show(index) {
+      slice = index;
+      chooser.show(index);
+      const bins = phases.map(() => new Array((HIGH - LOW) / BIN).fill(0));
+      bins.forEach((bin, phase) => {
+        for (const hu of picture(phase)) if (hu >= LOW && hu < HIGH) bin[Math.floor((hu - LOW) / BIN)] += 1;
+      });
+      const unit = 95 / Math.max(...bins.flat(), 1);
+      const steps = (bin) => bin.map((count) => `V ${count * unit} h ${100 / bin.length}`).join(" ");
+      const line = (bin, phase) => `<path style="--colour: ${colours[phase]}" d="M 0 0 ${steps(bin)}"/>`;
+      lines = `<g>${bins.map(line).join("")}</g>`;
+      const shown = `slice ${index + 1}, ${slices[index]}; arrow keys change the window`;
+      canvases.forEach((canvas, phase) => canvas.setAttribute("aria-label", `${phases[phase]} phase of ${shown}`));
+      move(level, width);
+    }
+    show(0);
+  }
+
+  // -- Cosines whose temperature moves -------------------------------------------------------------------------
+  function similaritySpace(box) {
+    const { classes, presets } = spec;
+    const cosine = unpack(spec.cosine); // examples x classes
+    const labels = unpack(spec.labels);
+    const inverse = (log) => `${(10 ** log).toPrecision(3)}, τ ${(10 ** -log).toPrecision(2)}`;
+    const named = (number) => `${number}: ${classes[labels[number - 1]]}`;
+    let [example, scale] = [0, presets.at(-1)[1]]; // scale: 1 / τ, moved on a logarithmic range
+
+    const examples = slider("Example", { min: 1, max: labels.length }, named, (number) => show(number - 1, scale));
+    const scales = slider("Scale", { min: 0, max: 2, step: "any" }, inverse, (log) => show(example, 10 ** log));
+    const preset = choices("Marks", presets.map(([name]) => name), (index) => show(example, presets[index][1]));
+    const bars = classes.map(() => make("div", { class: "bar" }, make("span", {}), make("div", {}), make("span", {})));
+    const dots = plot("Accuracy against confidence in ten bins; on the diagonal a model knows how sure it may be", 6);
+    const reliability = make("div", { class: "square" }, "accuracy\xa0↑ confidence\xa0→", dots.node);
+    const status = make("p", { role: "status" });
+    box.append(examples.node, scales.node, preset.node);
+    box.append(make("div", { class: "columns" }, make("div", {}, ...bars), reliability), status);
+
+    function softmax(row) {
+      const scores = Array.from(cosine.subarray(row * classes.length, (row + 1) * classes.length));
+      const powers = scores.map((score) => Math.exp(scale * (score - Math.max(...scores))));
+      const sum = powers.reduce((a, b) => a + b);
+      return powers.map((power) => power / sum);
+    }
+
+    function show(newExample, newScale) {
+      [example, scale] = [newExample, newScale];
+      examples.show(example + 1);
+      scales.show(Math.log10(scale));
+      preset.show(presets.findIndex((p) => p[1] === scale));
+      softmax(example).forEach((probability, index) => {
+        const [name, area, value] = bars[index].children;
+        name.textContent = classes[index] + (index === labels[example] ? " (true)" : "");
+        area.style.setProperty("--share", `${100 * probability}%`);
+        value.textContent = `${(100 * probability).toFixed(2)} %`;
+      });
+      const bins = Array.from({ length: 10 }, () => ({ confidence: 0, correct: 0, count: 0, loss: 0 }));
+      labels.forEach((label, row) => {
+        const probabilities = softmax(row);
+        const confidence = Math.max(...probabilities);
+        const bin = bins[Math.min(Math.floor(confidence * 10), 9)];
+        bin.confidence += confidence;
+        bin.correct += probabilities.indexOf(confidence) === label;
+        bin.count += 1;
+        bin.loss -= Math.log(probabilities[label]);
+      });
+      const mean = (value) => (bins.reduce((sum, bin) => sum + value(bin), 0) / labels.length).toFixed(4);
+      status.textContent =
+        `All ${labels.length} examples: loss ${mean((bin) => bin.loss)}, ` +
+        `calibration error (ECE) ${mean((bin) => Math.abs(bin.confidence - bin.correct))}, ` +
+        `mean confidence ${mean((bin) => bin.confidence)}, accuracy ${mean((bin) => bin.correct)}`;
+      const dot = ({ confidence, correct, count }) =>
+        `<circle cx="${(100 * confidence) / count}" cy="${(100 * correct) / count}" r="${1 + Math.cbrt(count)}"/>`;
+      const frame = `<path class="frame" d="M 0 0 L 100 100 M 0 100 V 0 H 100"/>`;
+      dots.draw(frame + bins.filter((bin) => bin.count).map(dot).join(""));
+    }
+    show(0, scale);
+  }
+
+  const figures = { window_level: windowLevel, similarity_space: similaritySpace };
+  for (const box of document.querySelectorAll(`[data-moving="${key}"]:not([data-ready])`)) {
+    box.dataset.ready = "";
+    box.replaceChildren(); // the still picture goes
+    box.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has shortcuts of its own
+    figures[spec.figure](box);
+  }
+}

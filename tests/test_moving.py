@@ -1,0 +1,294 @@
+"""The figures that move without a kernel, in a real browser and in every way that a page can take them in."""
+
+import base64
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from conftest import CLASSES, make_toy
+from playwright.sync_api import sync_playwright
+
+from livervlm.errors import InputError
+from livervlm.metrics import calibration
+from livervlm.moving import WINDOWS, similarity_space, window_level
+
+BROWSER = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+ARGUMENTS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+ROWS = [3, 0, 6]
+PIXELS = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
+# JupyterLab sets the HTML of a node, then puts a copy in the place of each script, which runs once it is in the page.
+LIKE_JUPYTERLAB = """html => {
+    const host = document.createElement('div');
+    host.innerHTML = html;
+    for (const script of host.querySelectorAll('script')) {
+        const copy = document.createElement('script');
+        copy.textContent = script.textContent;
+        script.replaceWith(copy);
+    }
+    document.body.append(host);
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if BROWSER is None:
+        pytest.skip("no chromium was found: the moving figures were not tried in a browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page that must ask no network for anything and log no error."""
+    page = browser.new_page(viewport={"width": 800, "height": 900})
+    faults = []
+    page.on("request", lambda request: request.url.startswith(("data:", "about:")) or faults.append(request.url))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    yield page
+    page.close()
+    assert faults == []
+
+
+@pytest.fixture(scope="module")
+def output(toy):
+    return window_level(toy, ROWS)._repr_html_()
+
+
+@pytest.fixture(scope="module")
+def space():
+    """Cosines that know the class a little, and the class."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 60)
+    return (0.2 + 0.1 * rng.normal(size=(60, 4)) + 0.1 * np.eye(4)[labels]).astype(np.float32), labels
+
+
+def document(*outputs: str) -> str:
+    return "\n".join(['<!doctype html><html lang="en"><meta charset="utf-8"><title>Test</title>', *outputs])
+
+
+def drawn(canvas) -> np.ndarray:
+    """(side, side, 4) uint8, what a canvas holds."""
+    values = np.array(canvas.evaluate(PIXELS))
+    side = int(len(values) ** 0.5 / 2)
+    return values.reshape(side, side, 4)
+
+
+def windowed(hu: np.ndarray, level: float, width: float) -> np.ndarray:
+    return np.rint(np.clip((hu - (level - width / 2)) * 255 / width, 0, 255))
+
+
+def check_pictures(scope, hu: np.ndarray, level: float, width: float) -> None:
+    """Every canvas of `scope` shows its phase of hu (P, side, side) under the window, in grey and opaque."""
+    for canvas, phase in zip(scope.locator("canvas").all(), hu, strict=True):
+        pixels = drawn(canvas)
+        assert (pixels[..., :3] == windowed(phase, level, width)[..., None]).all()
+        assert (pixels[..., 3] == 255).all()
+
+
+def set_slider(scope, name: str, value: float) -> None:
+    scope.get_by_label(name, exact=True).evaluate(
+        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input', {bubbles: true})); }", value
+    )
+
+
+def value_of(scope, name: str) -> float:
+    return float(scope.get_by_label(name, exact=True).input_value())
+
+
+def test_pictures_follow_the_window(page, toy, output):
+    page.set_content(document(output))
+    check_pictures(page, toy.hu[ROWS[0]], 40, 400)
+    for name, level, width in WINDOWS:
+        page.get_by_role("button", name=name).click()
+        check_pictures(page, toy.hu[ROWS[0]], level, width)
+        assert page.get_by_role("button", name=name).get_attribute("aria-pressed") == "true"
+    set_slider(page, "Level", 37)
+    set_slider(page, "Width", 133)
+    check_pictures(page, toy.hu[ROWS[0]], 37, 133)
+    assert page.locator("button[aria-pressed=true]").all_inner_texts() == ["1 FNH"]
+    assert page.get_by_role("status").inner_text() == "Black below −29.5 HU, white above 103.5 HU"
+
+
+def test_slices_are_chosen(page, toy, output):
+    page.set_content(document(output))
+    for number, row in enumerate(ROWS, start=1):
+        name = f"{number} {toy.classes[toy.label[row]]}"
+        page.get_by_role("button", name=name).click()
+        check_pictures(page, toy.hu[row], 40, 400)
+    assert page.get_by_role("img", name=f"ART phase of slice 3, {toy.classes[toy.label[ROWS[2]]]}").count() == 1
+
+
+def test_keys_and_drags_move_the_window(page, toy, output):
+    page.set_content(document(output))
+    canvas = page.locator("canvas").nth(1)
+    canvas.focus()
+    for key in ("ArrowUp", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowRight"):
+        page.keyboard.press(key)
+    check_pictures(page, toy.hu[ROWS[0]], 50, 380)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")  # past the last picture: the keyboard is not held
+    assert page.evaluate("document.activeElement.type") == "range"
+
+    frame = canvas.bounding_box()
+    x, y = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 30, y + 20)
+    page.mouse.move(x + 300, y - 10)  # on beyond the picture
+    page.mouse.up()
+    page.mouse.move(x, y)
+    check_pictures(page, toy.hu[ROWS[0]], 60, 980)
+    assert (
+        f"ART: {toy.hu[ROWS[0], 1, 8, 8]} HU here".replace("-", "−") == page.locator(".readout p").nth(1).inner_text()
+    )
+    page.mouse.move(0, 0)
+    assert page.locator(".readout p").nth(1).inner_text() == ""
+
+
+def test_a_finger_moves_the_window(browser, toy, output):
+    page = browser.new_page(viewport={"width": 390, "height": 800}, has_touch=True)
+    page.set_content(document('<meta name="viewport" content="width=device-width">', output))
+    frame = page.locator("canvas").first.bounding_box()
+    x, y = frame["x"] + 40, frame["y"] + 40
+    fingers = page.context.new_cdp_session(page)
+    for kind, points in (("Start", [(x, y)]), ("Move", [(x + 5, y - 30)]), ("Move", [(x + 10, y - 50)]), ("End", [])):
+        touches = [{"x": a, "y": b} for a, b in points]
+        fingers.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": touches})
+    assert (value_of(page, "Level"), value_of(page, "Width")) == (90, 420)
+    assert page.evaluate("[scrollX, scrollY, document.documentElement.scrollWidth]") == [0, 0, 390]
+    page.close()
+
+
+def test_a_window_stops_at_its_limits(page, toy, output):
+    page.set_content(document(output))
+    page.locator("canvas").first.focus()
+    for _ in range(45):
+        page.keyboard.press("ArrowLeft")
+    check_pictures(page, toy.hu[ROWS[0]], 40, 10)
+
+
+def test_figures_of_one_page_do_not_interfere(page, toy, output, space):
+    other = window_level(toy, [10])._repr_html_()
+    page.set_content(document(output, other, output, similarity_space(*space, CLASSES)._repr_html_()))
+    boxes = page.locator(".livervlm-moving")
+    assert boxes.count() == 4
+    boxes.nth(1).get_by_role("button", name="narrow").click()
+    set_slider(boxes.nth(2), "Level", -90)
+    check_pictures(boxes.nth(0), toy.hu[ROWS[0]], 40, 400)
+    check_pictures(boxes.nth(1), toy.hu[10], 60, 150)
+    check_pictures(boxes.nth(2), toy.hu[ROWS[0]], -90, 400)
+    assert boxes.nth(3).locator("canvas").count() == 0
+
+
+def test_running_a_script_again_changes_nothing(page, toy, output):
+    page.set_content(document(output))
+    page.get_by_role("button", name="narrow").click()
+    page.evaluate("new Function(document.querySelector('script').textContent)()")
+    assert page.locator("canvas").count() == 3
+    check_pictures(page, toy.hu[ROWS[0]], 60, 150)
+
+
+def test_as_jupyterlab_inserts_it(page, toy, output):
+    page.set_content(document())
+    page.evaluate(LIKE_JUPYTERLAB, output)
+    page.evaluate(LIKE_JUPYTERLAB, output)  # the same output in a second view
+    page.get_by_role("button", name="narrow").nth(1).click()
+    boxes = page.locator(".livervlm-moving")
+    check_pictures(boxes.nth(0), toy.hu[ROWS[0]], 40, 400)
+    check_pictures(boxes.nth(1), toy.hu[ROWS[0]], 60, 150)
+
+
+def test_in_a_sandboxed_frame_as_in_colab(page, toy, output):
+    page.set_content(document('<iframe sandbox="allow-scripts" width="700" height="700" title="Output"></iframe>'))
+    page.locator("iframe").evaluate("(frame, html) => { frame.srcdoc = html; }", document(output))
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("button", name="narrow").click()
+    check_pictures(frame, toy.hu[ROWS[0]], 60, 150)
+
+
+def test_without_script_there_is_a_still_picture(browser, output):
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.set_content(document(output))
+    image = page.get_by_role("img", name="CT slices (FNH, CYST, HEM) in the phases NC, ART, PV, window -160 to 240 HU.")
+    assert image.bounding_box()["width"] > 300
+    page.close()
+
+
+def test_names_are_text_and_never_markup(page):
+    toy = make_toy(phases=("</script><b>", "B&C"))
+    page.set_content(document(window_level(toy, [0])._repr_html_()))
+    assert page.locator("canvas").count() == 2
+    assert page.get_by_role("img", name="</script><b> phase of slice 1").count() == 1
+
+
+def test_the_temperature_moves_probabilities_loss_and_calibration(page, space):
+    cosine, labels = space
+    page.set_content(document(similarity_space(cosine, labels, CLASSES)._repr_html_()))
+    scales = {"1": 1, "10": 10, "1/0.07": 1 / 0.07}
+    for name, scale in {**scales, "slider": 10**1.3}.items():
+        if name in scales:
+            page.get_by_role("button", name=name, exact=True).click()
+        else:
+            set_slider(page, "Scale", 1.3)
+        logits = scale * torch.tensor(cosine, dtype=torch.float64)
+        prob = logits.softmax(1).numpy()
+        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels)).item()
+        expected = [loss, calibration(labels, prob)[1], prob.max(1).mean(), (prob.argmax(1) == labels).mean()]
+        shown = [float(n) for n in re.findall(r"\d\.\d+", page.get_by_role("status").inner_text())]
+        assert shown == pytest.approx(expected, abs=1e-4)
+        for example in (1, 17):
+            set_slider(page, "Example", example)
+            bars = page.locator(".bar").all_inner_texts()
+            shown = [float(re.search(r"[\d.]+(?= %)", bar)[0]) / 100 for bar in bars]
+            assert shown == pytest.approx(prob[example - 1], abs=1e-4)
+            assert [i for i, bar in enumerate(bars) if "(true)" in bar] == [labels[example - 1]]
+
+
+def test_outputs_stay_small():
+    toy = make_toy(size=64)
+    assert len(window_level(toy, range(8))._repr_html_()) < 600_000
+
+
+def test_an_output_is_reproducible_and_carries_the_very_numbers(toy, output):
+    assert window_level(toy, ROWS)._repr_html_() == output
+    spec = json.loads(re.search(r'\)\("[0-9a-f]{16}", (\{.*\})\);</script>', output)[1])
+    hu = np.frombuffer(base64.b64decode(spec["hu"]["data"]), "<i2").reshape(len(ROWS), 3, 16, 16)
+    assert (hu == toy.hu[ROWS]).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "no rows"),
+        (3, "no rows"),
+        ([0, 40], "from 0 to 39"),
+        ([-1], "from 0 to 39"),
+        ([1.5], "from 0 to 39"),
+        (range(25), "at most 24"),
+    ],
+)
+def test_rows_that_are_not_there(toy, rows, message):
+    with pytest.raises(InputError, match=message):
+        window_level(toy, rows)
+
+
+@pytest.mark.parametrize(
+    ("cosine", "labels", "message"),
+    [
+        (np.zeros((2, 3)), [0, 1], r"expected \(2, 4\)"),
+        (np.zeros((0, 4)), [], r"expected \(0, 4\)"),
+        (np.full((2, 4), 14.0), [0, 1], "between -1 and 1"),
+        (np.full((2, 4), np.nan), [0, 1], "between -1 and 1"),
+        (np.zeros((2, 4)), [0, 4], "from 0 to 3"),
+        (np.zeros((2, 4)), [0.0, 1.0], "from 0 to 3"),
+    ],
+)
+def test_cosines_that_cannot_be_shown(cosine, labels, message):
+    with pytest.raises(InputError, match=message):
+        similarity_space(cosine, labels, CLASSES)
