@@ -47,6 +47,18 @@ def confusion(y_true: np.ndarray, y_pred: np.ndarray, n_classes: int) -> np.ndar
     return np.bincount(y_true * n_classes + y_pred, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
+def design_effect(correct: np.ndarray, patient: np.ndarray) -> float:
+    """How much wider the slices of one patient make the variance of an accuracy than independent slices would.
+
+    correct, patient: (N,).  The variance of the mean with patients as clusters (the linearised, or sandwich,
+    estimate) over the binomial variance: 1 for independent slices, m for m equal copies.  N divided by it is the
+    number of independent slices that would tell as much (Kish 1965).
+    """
+    residual = correct - correct.mean()
+    by_patient = np.bincount(np.unique(patient, return_inverse=True)[1], weights=residual)
+    return float((by_patient**2).sum() / (residual**2).sum())
+
+
 def calibration(y_true: np.ndarray, prob: np.ndarray, bins: int = 10) -> tuple[np.ndarray, float]:
     """How far confidence tells the truth.
 

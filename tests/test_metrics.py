@@ -12,6 +12,7 @@ from livervlm.metrics import (
     calibration,
     class_accuracy_over_folds,
     confusion,
+    design_effect,
     macro_auc,
 )
 from livervlm.phantom import table1
@@ -104,3 +105,11 @@ def test_full_confidence_has_a_bin_and_no_error_when_it_is_right():
     table, error = calibration(np.array([0, 1]), np.eye(2))
     assert error == 0
     assert table[9].tolist() == [1, 1, 2]
+
+
+def test_design_effect_is_one_for_lone_slices_and_m_for_m_copies():
+    correct = np.random.default_rng(0).random(400) < 0.7
+    assert design_effect(correct, np.arange(400)) == pytest.approx(1)
+    assert design_effect(np.repeat(correct, 5), np.repeat(np.arange(400), 5)) == pytest.approx(5)
+    independent = np.random.default_rng(1).random(40_000) < 0.7
+    assert design_effect(independent, np.repeat(np.arange(8000), 5)) == pytest.approx(1, abs=0.1)
