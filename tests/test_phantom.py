@@ -340,16 +340,14 @@ def test_the_point_spread_has_its_width_and_ends():
 
 
 def test_lesions_are_no_ellipses_and_change_from_slice_to_slice():
-    for patient in draw_patients(3, {"CYST": 6}, Knobs(diameter=0.8)):
+    filled = []
+    for patient in draw_patients(3, {"CYST": 12}, Knobs(diameter=0.8)):
         lesion = phantom_study(patient).masks["lesion"]["PV"]
-        middle = lesion[lesion.any(axis=(1, 2))]
-        middle = middle[len(middle) // 2]
-        y, x = np.nonzero(middle)
-        covariance = np.cov(np.stack([y, x]))
-        ellipse = 4 * np.pi * np.sqrt(np.linalg.det(covariance))  # area of the ellipse with these moments
-        assert len(y) / ellipse < 0.998
-        counts = lesion.sum(axis=(1, 2))
-        assert len(set(counts[counts > 0])) > 1 or (counts > 0).sum() == 1
+        areas = lesion.sum(axis=(1, 2))
+        assert len(set(areas[areas > 0])) > 1 or (areas > 0).sum() == 1
+        outline = np.cov(np.nonzero(lesion[areas.argmax()]))
+        filled.append(areas.max() / (4 * np.pi * np.sqrt(np.linalg.det(outline))))  # of an ellipse with these moments
+    assert np.mean(filled) < 0.993
 
 
 # Counterfactuals
@@ -374,11 +372,11 @@ def test_leaving_a_part_out_changes_it_and_nothing_else(part, pattern):
     assert part not in counter.masks or not any(m.any() for m in counter.masks[part].values())
     changed = 0
     for phase in COLUMNS:
-        # A part may fill less than half of a slice and be in no mask of it: look for change where any slice has it.
-        near = binary_dilation(factual.masks[part][phase], np.ones((3, 13, 13)))
+        lesion, near = (binary_dilation(factual.masks[n][phase], np.ones((3, 13, 13))) for n in ("lesion", part))
         difference = factual.volumes[phase] != counter.volumes[phase]
         changed += difference.sum()
-        assert (difference & ~near).sum() <= 0.02 * difference.sum(), phase
+        assert not (difference & ~lesion).any(), phase
+        assert (difference & ~near).sum() <= 0.3 * difference.sum(), phase  # masks leave thin ends of parts out
         if part != "lesion":
             assert np.array_equal(factual.masks["lesion"][phase], counter.masks["lesion"][phase])
     assert changed > 50

@@ -1,19 +1,13 @@
 """The shapes: a piece of liver with vessel trees and a curved edge, and one lobulated lesion with its parts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from .patients import Patient
 
-PARTS = {  # causal part -> the tissues of the enhancement table that it is made of
-    "rim": ("icc rim", "met rim"),
-    "scar": ("scar", "hemangioma scar"),
-    "nodules": ("nodules",),
-    "capsule": ("capsule",),
-    "necrosis": ("necrosis",),
-    "washout": ("washout",),
-}
+PARTS = {"rim": ("icc rim", "met rim"), "scar": ("scar", "hemangioma scar")}  # causal part -> tissues it is made of
+PARTS |= {name: (name,) for name in ("nodules", "capsule", "necrosis", "washout")}
 MAIN = {"CYST": "cyst", "FNH": "fnh", "HCC": "hcc", "HEM": "hemangioma", "ICC": "icc", "MET": "met"}
 INSTEAD = {  # pattern -> the tissue that then fills the lesion
     "CYST dense": "dense cyst",
@@ -25,18 +19,23 @@ INSTEAD = {  # pattern -> the tissue that then fills the lesion
 UNIFORM = ("fat", "cyst", "dense cyst", "necrosis", "portal vein", "hepatic vein", "artery", "bone")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Anatomy:
-    """Where each tissue is, on a fine grid.
+    """Where each tissue is, on a fine grid; what is painted later covers what was there.
 
-    code: (Z, Y, X) uint8, row of `tissues`.  tissues: for each code the tissue whose HU it has in NC, ART, PV, DL.
-    first_lesion: the codes from here up are the lesion.  unevenness: (Z, Y, X) float32 HU, of any phase.
+    code: (Z, Y, X) uint8, a place in `tissues`, which tells the tissue whose HU is seen there in NC, ART, PV and DL.
+    first_lesion: the codes from here up are the lesion.  unevenness: (Z, Y, X) float32 HU, the same in every phase.
     """
 
     code: np.ndarray
-    tissues: tuple[tuple[str, str, str, str], ...]
-    first_lesion: int
-    unevenness: np.ndarray
+    tissues: list[tuple[str, ...]] = field(default_factory=lambda: [("liver",) * 4])
+    first_lesion: int = 0
+    unevenness: np.ndarray | None = None
+
+    def add(self, *names: str) -> int:
+        """A new code, for one tissue or for one in each phase."""
+        self.tissues.append(names if len(names) == 4 else names * 4)
+        return len(self.tissues) - 1
 
 
 def smooth_field(rng: np.random.Generator, z, y, x, scale: float) -> np.ndarray:
@@ -49,109 +48,113 @@ def smooth_field(rng: np.random.Generator, z, y, x, scale: float) -> np.ndarray:
         knots = np.arange(np.floor(at[0] / scale) - 2, np.ceil(at[-1] / scale) + 3)
         weights = np.exp(-((at[:, None] / scale - knots) ** 2) / (2 * 0.7**2))
         spread.append(np.float32(weights / np.linalg.norm(weights, axis=1, keepdims=True)))
-    field = rng.standard_normal([w.shape[1] for w in spread], dtype=np.float32)
-    field = np.tensordot(spread[1], field, axes=(1, 1))  # (Y, kz, kx)
-    field = np.tensordot(spread[0], field, axes=(1, 1))  # (Z, Y, kx)
-    return field @ spread[2].T
+    values = rng.standard_normal([w.shape[1] for w in spread], dtype=np.float32)
+    values = np.tensordot(spread[1], values, axes=(1, 1))  # (Y, kz, kx)
+    values = np.tensordot(spread[0], values, axes=(1, 1))  # (Z, Y, kx)
+    return values @ spread[2].T
 
 
 def grow(patient: Patient, z: np.ndarray, y: np.ndarray, x: np.ndarray, without: str | None = None) -> Anatomy:
     """Grow a patient's anatomy at coordinates (mm) from the middle of the lesion; `without` leaves one part out."""
-    code = np.zeros((len(z), len(y), len(x)), dtype=np.uint8)
-    tissues = [("liver",) * 4]
-
-    def paint(where: np.ndarray, view: np.ndarray, *names: str) -> None:
-        np.putmask(view, where, len(tissues))
-        tissues.append(names if len(names) == 4 else names * 4)
-
-    for name in ("portal vein", "hepatic vein"):
-        pieces = grow_trees(patient.rng(name), z, y, x)
-        if name == "portal vein":  # an artery runs along each larger portal branch
-            beside = pieces[pieces[:, 6] > 1.5] + (0, 1.4, 1.4, 0, 1.4, 1.4, 0)
-            paint_pieces(code, z, y, x, beside * (1, 1, 1, 1, 1, 1, 0.4), len(tissues))
-            tissues.append(("artery",) * 4)
-        paint_pieces(code, z, y, x, pieces, len(tissues))
-        tissues.append((name,) * 4)
-    if "organ edge in view" in patient.patterns:
-        beyond = edge(patient, z, y, x)
-        rng = patient.rng("wall")
-        fat = np.exp(rng.normal(np.log(4), 0.8))
-        paint(beyond > 0, code, "fat")
-        paint(beyond > fat, code, "muscle")
-        ribs = smooth_field(rng, z, y, x, 14)
-        paint((beyond > fat + 3) & (beyond < fat + 10) & (ribs > 0.9), code, "bone")
-        paint(beyond > fat + 14, code, "fat")
-
-    # The lesion, in the piece of the grid that can hold it.  Depth is 1 in its middle and 0 at its surface.
-    first_lesion, half, radius = len(tissues), patient.height / 2, patient.diameter / 2
-    inside = np.ix_(abs(z) < half, abs(y) < 1.35 * radius, abs(x) < 1.35 * radius)
-    z_, y_, x_ = (c[i.ravel()] for c, i in zip((z, y, x), inside, strict=True))
-    view = code[inside]
-    depth = lesion_depth(patient, z_, y_, x_)
-    lesion = depth > 0
-    patterns = patient.patterns
-    main = next((INSTEAD[p] for p in patterns if p in INSTEAD), MAIN[patient.kind])
-    if without != "lesion":
-        paint(lesion, view, main)
-
-        def blobs(name: str, scale: float) -> np.ndarray:
-            return smooth_field(patient.rng(name), z_, y_, x_, scale)
-
-        def part(name: str, where: np.ndarray, *names: str) -> None:
-            if name != without:
-                paint(lesion & where, view, *names)
-
-        thick = depth * radius  # mm under the surface
-        if any(p.endswith("washout") for p in patterns) and main != "hypovascular":
-            part("washout", blobs("washout", max(radius / 2, 5)) > -0.9, main, main, "washout", "washout")
-        if main == "hemangioma":  # nodules at the surface that grow inwards and meet
-            seeds = blobs("nodules", max(radius / 3.2, 3.0))
-            late, later = (main, main, "nodules", "nodules"), (main, main, main, "nodules")
-            for fewest, steep, names in ((-0.7, 0.8, later), (0.1, 1.6, late), (0.5, 2.8, ("nodules",))):
-                part("nodules", seeds > fewest + steep * depth, *names)
-        if main in ("icc", "met") and f"{patient.kind} rim" in patterns:
-            part("rim", depth < 0.3 + 0.12 * blobs("rim", max(radius / 2, 4)), f"{main} rim")
-        if "FNH scar" in patterns or ("HEM scar" in patterns and main == "hemangioma"):
-            part("scar", scar(patient, depth, z_, y_, x_), "scar" if main == "fnh" else "hemangioma scar")
-        if "HCC necrosis" in patterns:
-            part("necrosis", (thick > 3) & (blobs("necrosis", max(radius / 2, 4)) > 1.2 - depth), "necrosis")
-        if "HCC capsule" in patterns:
-            open_ = blobs("capsule", max(radius / 1.5, 8)) < -0.9  # a capsule is seldom complete
-            part("capsule", (thick < 1.8) & ~open_, "capsule")
-        code[inside] = view
-
+    anatomy = Anatomy(np.zeros((len(z), len(y), len(x)), dtype=np.uint8))
+    paint_surroundings(patient, anatomy, z, y, x)
+    anatomy.first_lesion = len(anatomy.tissues)
     coarse = "liver cirrhosis" in patient.patterns
-    uneven = smooth_field(patient.rng("texture"), z, y, x, 6.0 if coarse else 3.5)
-    sd = [1.0 if names[0] in UNIFORM else patient.liver_unevenness for names in tissues]
+    anatomy.unevenness = smooth_field(patient.rng("texture"), z, y, x, 6.0 if coarse else 3.5)
+    # The lesion is grown in the piece of the grid that can hold it.
+    near = [abs(z) < patient.height / 2, abs(y) < 0.7 * patient.diameter, abs(x) < 0.7 * patient.diameter]
+    axes = [c[i] for c, i in zip((z, y, x), near, strict=True)]
+    box = tuple(slice(i.argmax(), i.argmax() + i.sum()) for i in near)
+    mosaic = np.float32(0) if without == "lesion" else paint_lesion(patient, anatomy, anatomy.code[box], axes, without)
+    sd = [1.0 if names[0] in UNIFORM else patient.liver_unevenness for names in anatomy.tissues]
     sd[0] *= 1.6 if coarse else 1.0
-    uneven *= np.float32(sd).take(code)
-    if main not in UNIFORM and without != "lesion":  # the mosaic of a solid tumour
-        mosaic = smooth_field(patient.rng("mosaic"), z_, y_, x_, max(radius / 3, 3.0))
-        uneven[inside] += patient.tumour_unevenness * mosaic * lesion
-    return Anatomy(code, tuple(tissues), first_lesion, uneven)
+    anatomy.unevenness *= np.float32(sd).take(anatomy.code)
+    anatomy.unevenness[box] += mosaic
+    return anatomy
+
+
+def paint_surroundings(patient: Patient, anatomy: Anatomy, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> None:
+    """Vessels and, where it is in view, the edge of the liver with fat, body wall and ribs beyond it."""
+    code = anatomy.code
+    portal, hepatic = (grow_trees(patient.rng(name), z, y, x) for name in ("portal vein", "hepatic vein"))
+    beside = portal[portal[:, 6] > 1.5] + (
+        0,
+        1.4,
+        1.4,
+        0,
+        1.4,
+        1.4,
+        0,
+    )  # mm: an artery runs along larger portal branches
+    paint_pieces(code, z, y, x, beside * (1, 1, 1, 1, 1, 1, 0.4), anatomy.add("artery"))
+    paint_pieces(code, z, y, x, portal, anatomy.add("portal vein"))
+    paint_pieces(code, z, y, x, hepatic, anatomy.add("hepatic vein"))
+    if "organ edge in view" in patient.patterns:
+        beyond, rng = edge(patient, z, y, x), patient.rng("wall")
+        fat = 4 * np.exp(0.8 * rng.standard_normal())
+        ribs = smooth_field(rng, z, y, x, 14) > 0.9
+        np.putmask(code, beyond > 0, anatomy.add("fat"))
+        np.putmask(code, (beyond > fat) & (beyond < fat + 14), anatomy.add("muscle"))
+        np.putmask(code, (beyond > fat + 3) & (beyond < fat + 10) & ribs, anatomy.add("bone"))
+
+
+def paint_lesion(patient: Patient, anatomy: Anatomy, code: np.ndarray, axes, without: str | None) -> np.ndarray:
+    """Paint the lesion and its parts into `code`, a piece of the anatomy; returns its mosaic, HU of the same shape."""
+    patterns, radius = patient.patterns, patient.diameter / 2
+    main = next((INSTEAD[p] for p in patterns if p in INSTEAD), MAIN[patient.kind])
+    depth = lesion_depth(patient, *axes)  # 1 in the middle, 0 at the surface
+    lesion, thick = depth > 0, depth * radius  # thick: about how many mm under the surface
+    np.putmask(code, lesion, anatomy.add(main))
+
+    def blobs(name: str, scale: float) -> np.ndarray:
+        return smooth_field(patient.rng(name), *axes, scale)
+
+    def part(name: str, where: np.ndarray, *names: str) -> None:
+        if name != without:
+            np.putmask(code, lesion & where, anatomy.add(*names))
+
+    if f"{patient.kind} washout" in patterns:
+        part("washout", blobs("washout", max(radius / 2, 5)) > -0.9, main, main, "washout", "washout")
+    if main == "hemangioma":  # nodules at the surface that grow inwards and meet
+        seeds = blobs("nodules", np.clip(radius / 2.6, 3.5, 8))
+        part("nodules", seeds > -0.8 + 0.8 * depth, main, main, main, "nodules")
+        part("nodules", seeds > -0.1 + 1.4 * depth, main, main, "nodules", "nodules")
+        part("nodules", seeds > 0.3 + 2.2 * depth, "nodules")
+    if f"{patient.kind} rim" in patterns:
+        part("rim", depth < 0.3 + 0.12 * blobs("rim", max(radius / 2, 4)), f"{main} rim")
+    if f"{patient.kind} scar" in patterns:
+        part("scar", scar(patient, depth, axes), "scar" if main == "fnh" else "hemangioma scar")
+    if "HCC necrosis" in patterns:
+        part("necrosis", (thick > 3) & (blobs("necrosis", max(radius / 2, 4)) > 1.2 - depth), "necrosis")
+    if "HCC capsule" in patterns:  # seldom complete
+        part("capsule", (thick < 1.8) & (blobs("capsule", max(radius / 1.5, 8)) > -0.9), "capsule")
+    uneven = 0.0 if main in UNIFORM else patient.tumour_unevenness
+    return uneven * lesion * blobs("mosaic", max(radius / 3, 3.0))
 
 
 def lesion_depth(patient: Patient, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     """(Z, Y, X) float32: 1 in the middle, 0 at a lobulated surface that every height below the top crosses."""
     rng = patient.rng("lesion")
     radius = patient.diameter / 2
-    angle, flat, lobes = rng.uniform(0, np.pi), rng.uniform(0.75, 1.0), rng.uniform(0.15, 0.35)
-    wander = 0.08 * radius * smooth_field(rng, z, np.zeros(1), np.arange(2) * 9.0 * radius, radius)  # (Z, 1, 2)
+    angle, flat, lobes = rng.uniform(0, np.pi), rng.uniform(0.75, 1.0), rng.uniform(0.15, 0.5)
+    # The middle wanders from slice to slice: one far column of a field for each direction.
+    wander = 0.08 * radius * smooth_field(rng, z, np.zeros(1), np.array([0.0, 9.0]) * radius, radius)  # (Z, 1, 2)
     u, v = x[None, None] - wander[..., :1], y[None, :, None] - wander[..., 1:]
     u, v = u * np.cos(angle) + v * np.sin(angle), (v * np.cos(angle) - u * np.sin(angle)) / flat
-    # Lobes: rounded outwards, with soft notches where the field crosses zero.
-    bulge = 1 + lobes * (1.25 * np.sqrt(smooth_field(rng, z, y, x, radius / 1.2) ** 2 + 0.15) - 1.1)
+    # Lobes: where a smooth field crosses zero the rounded surface has a notch.
+    notch = smooth_field(rng, z, y, x, radius / 1.2) ** 2
+    bulge = 1 + lobes * (notch / (notch + 0.25) - 0.6)
     bulge += 0.03 * smooth_field(rng, z, y, x, max(radius / 4, 2.5))
     bulge = bulge.clip(0.6, 1.15)
     return 1 - np.sqrt((u**2 + v**2) / (radius * bulge) ** 2 + (z[:, None, None] / (patient.height / 2)) ** 2)
 
 
-def scar(patient: Patient, depth: np.ndarray, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+def scar(patient: Patient, depth: np.ndarray, axes) -> np.ndarray:
     """(Z, Y, X) bool: irregular strands that leave the middle and thin out."""
     rng, strands = patient.rng("scar"), np.full(depth.shape, np.inf, dtype=np.float32)
     reach = rng.uniform(0.25, 0.5)
     for _ in range(2):
-        sheet = smooth_field(rng, z, y, x, max(patient.diameter / 5, 4.0))
+        sheet = smooth_field(rng, *axes, max(patient.diameter / 5, 4.0))
         sheet = sheet - sheet[tuple(n // 2 for n in sheet.shape)]  # through the middle
         strands = np.minimum(strands, abs(sheet))
     return strands < 0.8 * (depth - reach)

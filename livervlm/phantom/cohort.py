@@ -110,14 +110,13 @@ def _scan(patient: Patient, phases: Sequence[str], without: str | None, aligned:
     axes = [np.float32((np.arange(a, b) - o) * d) for a, b, o, d in zip(low, high, origin, spacing / fine, strict=True)]
     anatomy = grow(patient, *axes, without)
 
-    volumes, masks, centres = {}, {name: {} for name in _parts(anatomy, phases)}, {}
+    there = [name for name in MASK_NAMES if any(_is(name, anatomy, COLUMNS.index(p)).any() for p in phases)]
+    volumes, masks, centres = {}, {name: {} for name in there}, {}
     for phase in phases:
         to, step = (told[phase], steps[phase]) if phase != reference else (np.zeros(3), np.zeros(3, dtype=int))
         centres[phase] = tuple((middle + to / spacing).tolist())
-        first, last = 0, int(shape[0])
-        if aligned is not None:
-            first = above + (round(to[0] / patient.thickness) if aligned else 0)
-            last = first + n
+        first = 0 if aligned is None else above + aligned * round(to[0] / patient.thickness)
+        last = int(shape[0]) if aligned is None else first + n
         start = np.array([first * SUB_SLICES, 0, 0]) - step - low
         end = np.add(start, ((last - first) * SUB_SLICES, side, side))
         seen = tuple(slice(a, b) for a, b in zip(start, end, strict=True))
@@ -135,13 +134,12 @@ def _scan(patient: Patient, phases: Sequence[str], without: str | None, aligned:
         for name in masks:
             masks[name][phase] = np.zeros(shape, dtype=bool)
             masks[name][phase][first:last] = _thick(_is(name, anatomy, column).take(code))
-    if without == "lesion":
-        box = [above, above + n]
-        for d in patient.pixel, patient.pixel:
-            box += [int(middle[1] - patient.diameter / 2 / d), int(middle[1] + patient.diameter / 2 / d) + 1]
-    else:
-        box = [above, above + n, *mask_box(masks["lesion"][reference])[2:]]
-    return Study(volumes, tuple(spacing.tolist()), tuple(box), centres, masks)
+    half = patient.diameter / 2 / patient.pixel
+    square = [int(middle[1] - half), int(middle[1] + half) + 1] * 2  # where no mask says it
+    if "lesion" in masks:
+        square = mask_box(masks["lesion"][reference])[2:]
+    box = (above, above + n, *square)
+    return Study(volumes, tuple(spacing.tolist()), box, centres, masks)
 
 
 def _is(name: str, anatomy: Anatomy, column: int) -> np.ndarray:
@@ -149,10 +147,6 @@ def _is(name: str, anatomy: Anatomy, column: int) -> np.ndarray:
     if name == "lesion":
         return np.arange(len(anatomy.tissues)) >= anatomy.first_lesion
     return np.array([names[column] in PARTS[name] for names in anatomy.tissues])
-
-
-def _parts(anatomy: Anatomy, phases: Sequence[str]) -> list[str]:
-    return [n for n in MASK_NAMES if any(_is(n, anatomy, COLUMNS.index(p)).any() for p in phases)]
 
 
 def _thick(part: np.ndarray) -> np.ndarray:

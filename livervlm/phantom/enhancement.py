@@ -64,9 +64,11 @@ def draw_tables(rng: np.random.Generator | None = None, atypical: float = 1.0) -
 
 def draw_patterns(rng: np.random.Generator, kind: str, tables: Tables) -> tuple[str, ...]:
     """The patterns that one patient with a lesion of this kind shows."""
-    chance = rng.random(len(tables.rates))  # one number a row, so that a rate changes no other pattern
-    mine = (kind + " ", "liver ", "organ ")
-    return tuple(p for p, c in zip(tables.rates, chance, strict=True) if c < tables.rates[p] and p.startswith(mine))
+    table = read_table("pattern_rates")
+    chance = dict(zip(table["pattern"], rng.random(len(table)), strict=True))  # a row each: a rate changes no other
+    for row in table.dropna(subset="never_with").itertuples():
+        chance[row.pattern] = 1 - chance[row.never_with]
+    return tuple(p for p in chance if chance[p] < tables.rates[p] and p.startswith((kind + " ", "liver ", "organ ")))
 
 
 def draw_hu(
