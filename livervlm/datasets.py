@@ -1,25 +1,32 @@
 """`load_dataset`: the phantom by default, or a reader's own `LesionSet`."""
 
+import hashlib
 import os
 from pathlib import Path
 
+from .errors import InputError
 from .lesions import LesionSet
 from .paths import cache_home
 from .phantom import PHANTOM_VERSION, make_cohort
 from .profiles import current_profile
 
 
-def load_dataset(name: str | Path | None = None, *, progress: bool = True) -> LesionSet:
+def load_dataset(name: str | Path | None = None, *, progress: bool = True, **parameters) -> LesionSet:
     """The data that a chapter runs on.
 
     name: "phantom", or the path of a file that `LesionSet.save` wrote; without it `LIVERVLM_DATA`, else the
-    phantom.  The phantom comes at the current profile's resolution and is made once, then read from the cache.
+    phantom.  The phantom comes at the current profile's resolution, or with other `parameters` of `make_cohort`;
+    it is made once, then read from the cache, which knows it by version, seed and all parameters.
     """
     name = str(name or os.environ.get("LIVERVLM_DATA") or "phantom")
     if name != "phantom":
+        if parameters:
+            raise InputError(f"{name}: {', '.join(parameters)} belong to the phantom, not to a file; leave them out")
         return LesionSet.load(name)
-    size = current_profile().size
-    path = cache_home() / "phantom" / f"v{PHANTOM_VERSION}-seed0-{size}px.safetensors"
+    parameters = {"seed": 0, "size": current_profile().size, **parameters}
+    shown = {key: value for key, value in parameters.items() if key != "jobs"}  # jobs change no byte
+    key = hashlib.sha256(repr(sorted(shown.items())).encode()).hexdigest()[:12]
+    path = cache_home() / "phantom" / f"v{PHANTOM_VERSION}-seed{shown['seed']}-{shown['size']}px-{key}.safetensors"
     if not path.exists():
-        make_cohort(seed=0, size=size, progress=progress).save(path)
+        make_cohort(**parameters, progress=progress).save(path)
     return LesionSet.load(path)

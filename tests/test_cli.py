@@ -15,7 +15,7 @@ from conftest import make_toy
 
 from livervlm import cli, phantom, training
 from livervlm.lesions import LesionSet
-from livervlm.phantom import cohort, table1
+from livervlm.phantom import draw_patients, patients, table1
 
 COMMANDS = ("phantom", "import", "train", "predict", "evaluate")
 
@@ -83,7 +83,7 @@ def test_help_lists_every_command(capsys):
 
 def test_phantom_writes_a_cohort_and_says_what_is_in_it(here, monkeypatch, capsys):
     few = pd.DataFrame([(1, "CYST", 1, 2), (2, "HCC", 1, 3)], columns=table1().columns)
-    monkeypatch.setattr(cohort, "table1", lambda: few)
+    monkeypatch.setattr(patients, "table1", lambda: few)
     assert run("phantom --out a/b.safetensors --size 24 --seed 2 --misregistered") == 0
     made = LesionSet.load("a/b.safetensors")
     assert (len(made), made.size, made.source["seed"], made.source["alignment"]) == (5, 24, "2", "misregistered")
@@ -184,8 +184,9 @@ def test_import_reads_a_manifest_as_the_readme_says(here, capsys):
     from livervlm.studies import write_study
 
     lines = ["patient,label,NC,ART,PV,mask_NC,mask_ART,mask_PV"]
-    for number, kind in enumerate(("CYST", "HCC", "CYST", "HCC")):
-        study = phantom.phantom_study(np.random.default_rng(number), kind, 2)
+    drawn = draw_patients(0, {"CYST": 2, "HCC": 2}, phantom.Knobs(diameter=0.4))
+    for number, patient in enumerate(drawn[i] for i in (0, 2, 1, 3)):
+        study, kind = phantom.phantom_study(patient), patient.kind
         made = write_study(study, here / f"study{number}")
         names = (made[c].relative_to(here) for c in lines[0].split(",")[2:])
         lines.append(",".join(map(str, (f"Doe^{number}", kind, *names))))

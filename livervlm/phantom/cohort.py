@@ -1,122 +1,155 @@
-"""Phantom patients and cohorts: by default exactly the cases and slices of the paper's Table 1."""
+"""From a patient to a `Study`, and from many to a `LesionSet`."""
 
-import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
-import pandas as pd
+import scipy.fft
+from joblib import Parallel, delayed
 
+from ..errors import InputError
 from ..lesions import CLASS_NAMES, LesionSet
-from ..paths import data_file
-from ..phases import CANONICAL
+from ..phases import CANONICAL, PHASE_NAMES
 from ..progress import bar
 from ..rois import Study, extract_rois, mask_box
-from .anatomy import grow
-from .enhancement import draw_hu, draw_patterns
-from .scanner import scan
+from .anatomy import PARTS, Anatomy, grow
+from .enhancement import COLUMNS
+from .patients import KINDS, PHANTOM_VERSION, SUB_SLICES, Knobs, Patient, draw_patients
+from .scanner import blur, noise
 
-PHANTOM_VERSION = 1
-PIXEL = 0.585  # mm, in-plane (paper section 4.1: 0.57-0.59 mm)
-SUB_SLICES = 3  # anatomy is grown this much finer than slices are thick, so that slices blur edges
-REACH = 18.0  # mm of liver beyond the lesion's ROI, for displaced phases to look at
-TEXTURE = 3.0  # HU, sd of the unevenness of tissue
 MARGIN = 1.5  # side of the ROI over the lesion's diameter
-MASK_NAMES = ("lesion", "scar", "capsule", "necrosis", "washout", "nodules")
+WIDEST = 1.2  # a lobulated lesion's extent over its diameter, hardly ever more
+MASK_NAMES = ("lesion", *PARTS)
 
 
-@functools.cache
-def table1() -> pd.DataFrame:
-    """Cases and slices by group and class: Table 1 of the paper."""
-    return pd.read_csv(data_file("table1.csv"))
+def phantom_study(patient: Patient, *, phases: Sequence[str] = CANONICAL, without: str | None = None) -> Study:
+    """Scan a patient: a volume per phase; the last phase is the reference, in which the box encloses the lesion.
 
-
-def phantom_study(rng: np.random.Generator, kind: str, n_slices: int, phases: tuple[str, ...] = CANONICAL) -> Study:
-    """One patient: a volume per phase around a lesion that `n_slices` slices cut."""
-    thickness = rng.choice([5.0, 7.0])
-    noise_sd = rng.uniform(8, 13)
-    height = (n_slices + 1) * thickness  # so that every one of the slices meets the lesion
-    diameter = max(height * np.exp(rng.normal(0, 0.15)), 12.0)
-    spacing = np.array([thickness, PIXEL, PIXEL])
-    step = spacing / (SUB_SLICES, 1, 1)
-    around = int(np.ceil(REACH / thickness))  # slices above and below the lesion
-    side = 2 * int(np.ceil((MARGIN * 1.3 * diameter / 2 + REACH) / PIXEL))
-    shape = (SUB_SLICES * (n_slices + 2 * around), side, side)
-    anatomy = grow(rng, kind, draw_patterns(rng, kind), diameter, height, shape, tuple(step))
-    painted = np.zeros(shape, dtype=np.uint8)  # number of the tissue on top
-    for number, where in enumerate(anatomy.tissues.values()):
-        painted[where] = number
-
-    hu = draw_hu(rng, phases)
-    middle = (np.array([n_slices + 2 * around, side, side]) - 1) / 2
-    volumes, masks, centres = {}, {name: {} for name in anatomy.parts}, {}
-    for p, phase in enumerate(phases):
-        # One displacement per phase, shared by its slices: breathing, mostly head to foot.  The last phase is
-        # the reference; where its ROI is put, the others' are put with an error of 3-4 mm.
-        moved, error = np.zeros(3), np.zeros(3)
-        if phase != phases[-1]:
-            moved = rng.normal(0, (6, 2.5, 2.5)).clip(-14, 14)
-            error = rng.standard_normal(3)
-            error *= rng.uniform(3, 4) / np.linalg.norm(error)
-        centres[phase] = tuple(middle + (moved + error) / spacing)
-        view = np.ix_(
-            *((np.arange(n) - m).clip(0, n - 1) for n, m in zip(shape, np.rint(moved / step).astype(int), strict=True))
-        )
-        levels = np.float32([hu[tissue][p] for tissue in anatomy.tissues])
-        true = levels[painted[view]] + TEXTURE * anatomy.texture[view]
-        volumes[phase] = scan(rng, true, SUB_SLICES, PIXEL, noise_sd)
-        for name, part in anatomy.parts.items():
-            masks[name][phase] = _thick(part[view])
-    box = list(mask_box(masks["lesion"][phases[-1]]))
-    box[:2] = around, around + n_slices
-    return Study(volumes, tuple(spacing), tuple(box), centres, masks)
+    without: "lesion" or one of its parts, left out: the same patient and noise, and all else unchanged.  To change
+    a pattern instead, give `dataclasses.replace(patient, patterns=...)`.
+    """
+    return _scan(patient, phases, without)
 
 
 def make_cohort(
     seed: int = 0,
     size: int = 64,
-    phases: tuple[str, ...] = CANONICAL,
+    phases: Sequence[str] = CANONICAL,
     aligned: bool = True,
+    *,
+    patients: int | Mapping[str, int] | None = None,
+    knobs: Knobs | None = None,
+    jobs: int = 1,
     progress: bool = True,
 ) -> LesionSet:
-    """A cohort with Table 1's patients and slices, group by group.
+    """A cohort of ROIs, by default with Table 1's patients and slices, group by group.
 
-    The same arguments give the same bytes in every process.  `aligned` recentres the ROI in every phase and
-    leaves 3-4 mm; otherwise the box keeps its table position (paper Table 6, "misregistered").
+    The same arguments give the same bytes in every process, over however many processes `jobs` spreads the work.
+    `aligned` recentres the ROI in every phase and leaves 3-4 mm; otherwise the box keeps its table position (paper
+    Table 6, "misregistered").  patients, knobs: as in `draw_patients`.
     """
-    patients = list(_patients(np.random.default_rng(np.random.SeedSequence((PHANTOM_VERSION, seed)))))
-    parts: dict[str, list] = {name: [] for name in ("hu", "label", "patient", "group", "spacing", "masks")}
-    for number, (group, kind, n_slices) in enumerate(bar(patients, "phantom patients", progress)):
-        rng = np.random.default_rng(np.random.SeedSequence((PHANTOM_VERSION, seed, number)))
-        study = phantom_study(rng, kind, n_slices, phases)
-        rois = extract_rois(study, size, phases=phases, margin=MARGIN, aligned=aligned)
-        bits = np.zeros(rois.hu.shape, dtype=np.uint8)
-        for name, mask in rois.masks.items():
-            bits |= mask.astype(np.uint8) << MASK_NAMES.index(name)
-        label = list(CLASS_NAMES).index(kind)
-        for name, value in (("label", label), ("patient", number), ("group", group)):
-            parts[name].append(np.full(n_slices, value))
-        for name, value in (("hu", rois.hu), ("spacing", rois.spacing), ("masks", bits)):
-            parts[name].append(value)
+    knobs = knobs or Knobs()
+    drawn = draw_patients(seed, patients, knobs)
+    classes = tuple(k for k in KINDS if k in CLASS_NAMES or k in {p.kind for p in drawn})
+    made = Parallel(jobs, return_as="generator")(delayed(_rois)(p, size, tuple(phases), aligned) for p in drawn)
+    rois = list(bar(made, "phantom patients", progress, total=len(drawn)))
+    n_slices = [p.n_slices for p in drawn]
     return LesionSet(
-        **{name: np.concatenate(values) for name, values in parts.items()},
-        phases=phases,
+        **{name: np.concatenate([part[name] for part in rois]) for name in ("hu", "spacing", "masks")},
+        label=np.repeat([classes.index(p.kind) for p in drawn], n_slices),
+        patient=np.repeat(np.arange(len(drawn)), n_slices),
+        group=np.repeat([p.group for p in drawn], n_slices),
+        classes=classes,
+        phases=tuple(phases),
         mask_names=MASK_NAMES,
         source={
             "kind": "phantom",
             "version": str(PHANTOM_VERSION),
             "seed": str(seed),
             "alignment": "aligned" if aligned else "misregistered",
+            "patients": "Table 1" if patients is None else str(patients),
+            **{name: str(value) for name, value in asdict(knobs).items()},
         },
     )
 
 
-def _patients(rng: np.random.Generator):
-    """(group, class, slices) of every patient: each cell of Table 1 split at random among its cases."""
-    for row in table1().itertuples():
-        extra = rng.multinomial(row.slices - 2 * row.cases, np.full(row.cases, 1 / row.cases))
-        for n_slices in extra + 2:  # at least two slices a patient
-            yield row.group, row._2, int(n_slices)
+def _rois(patient: Patient, size: int, phases: tuple[str, ...], aligned: bool) -> dict[str, np.ndarray]:
+    """One patient's share of a cohort."""
+    study = _scan(patient, phases, None, aligned)
+    rois = extract_rois(study, size, phases=phases, margin=MARGIN, aligned=aligned)
+    bits = np.zeros(rois.hu.shape, dtype=np.uint8)
+    for name, mask in rois.masks.items():
+        bits |= mask.astype(np.uint8) << MASK_NAMES.index(name)
+    return {"hu": rois.hu, "spacing": rois.spacing, "masks": bits}
+
+
+def _scan(patient: Patient, phases: Sequence[str], without: str | None, aligned: bool | None = None) -> Study:
+    """`phantom_study`; with `aligned` given, only the slices that the ROIs need, the others left at 0 HU."""
+    if not 1 <= len(phases) <= len(PHASE_NAMES) or not set(phases) <= set(PHASE_NAMES):
+        raise InputError(f"phases {', '.join(phases) or '(none)'}: give one to four of {', '.join(PHASE_NAMES)}")
+    if without not in (None, *MASK_NAMES):
+        raise InputError(f"no part {without!r} to leave out: choose one of {', '.join(MASK_NAMES)}")
+    n, reference = patient.n_slices, phases[-1]
+    spacing = np.array([patient.thickness, patient.pixel, patient.pixel])
+    moved = {p: np.array(patient.displacement[p]) for p in PHASE_NAMES}
+    told = {p: np.array(patient.recentred[p]) for p in PHASE_NAMES}
+
+    # Grid and anatomy have room for all four phases, so that they do not depend on which are asked for.
+    slices = {p: round(told[p][0] / patient.thickness) for p in PHASE_NAMES}  # whole slices from the reference's ROI
+    above, below = 1 - min(0, *slices.values()), 1 + max(0, *slices.values())
+    far = np.abs([*moved.values(), *told.values()])[:, 1:].max() + 3 * patient.point_spread
+    side = 2 * int(np.ceil((MARGIN * WIDEST * patient.diameter / 2 + far) / patient.pixel))
+    side = scipy.fft.next_fast_len(side, real=True)
+    shape = np.array([n + above + below, side, side])
+    middle = np.array([above + (n - 1) / 2, (side - 1) / 2, (side - 1) / 2])
+    fine = (SUB_SLICES, 1, 1)
+    steps = {p: np.rint(moved[p] / spacing * fine).astype(int) for p in PHASE_NAMES}
+    low = -np.max([*steps.values()], axis=0).clip(0)
+    high = shape * fine - np.min([*steps.values()], axis=0).clip(max=0)
+    origin = (middle + 0.5) * fine - 0.5  # the lesion's middle on the fine grid
+    axes = [np.float32((np.arange(a, b) - o) * d) for a, b, o, d in zip(low, high, origin, spacing / fine, strict=True)]
+    anatomy = grow(patient, *axes, without)
+
+    there = [name for name in MASK_NAMES if any(_is(name, anatomy, COLUMNS.index(p)).any() for p in phases)]
+    volumes, masks, centres = {}, {name: {} for name in there}, {}
+    for phase in phases:
+        to, step = (told[phase], steps[phase]) if phase != reference else (np.zeros(3), np.zeros(3, dtype=int))
+        centres[phase] = tuple((middle + to / spacing).tolist())
+        first = 0 if aligned is None else above + aligned * round(to[0] / patient.thickness)
+        last = int(shape[0]) if aligned is None else first + n
+        start = np.array([first * SUB_SLICES, 0, 0]) - step - low
+        end = np.add(start, ((last - first) * SUB_SLICES, side, side))
+        seen = tuple(slice(a, b) for a, b in zip(start, end, strict=True))
+        code = anatomy.code[seen]
+        column = COLUMNS.index(phase)
+        level = np.float32([patient.hu[names[column]][column] for names in anatomy.tissues])
+        true = level.take(code)
+        true += anatomy.unevenness[seen]
+        thick = true.reshape(-1, SUB_SLICES, side, side).mean(axis=1)
+        rngs = [patient.rng(f"noise {phase}", k) for k in range(first, last)]
+        picture = blur(thick, patient.pixel, patient.point_spread)
+        picture += noise(rngs, side, patient.pixel, patient.noise, patient.noise_cutoff)
+        volumes[phase] = np.zeros(shape, dtype=np.int16)
+        volumes[phase][first:last] = np.rint(picture)
+        for name in masks:
+            masks[name][phase] = np.zeros(shape, dtype=bool)
+            masks[name][phase][first:last] = _thick(_is(name, anatomy, column).take(code))
+    half = patient.diameter / 2 / patient.pixel
+    square = [int(middle[1] - half), int(middle[1] + half) + 1] * 2  # where no mask says it
+    if "lesion" in masks:
+        square = mask_box(masks["lesion"][reference])[2:]
+    box = (above, above + n, *square)
+    return Study(volumes, tuple(spacing.tolist()), box, centres, masks)
+
+
+def _is(name: str, anatomy: Anatomy, column: int) -> np.ndarray:
+    """(codes,) bool: which codes of the anatomy belong to the lesion, or to a part of it, in a phase."""
+    if name == "lesion":
+        return np.arange(len(anatomy.tissues)) >= anatomy.first_lesion
+    return np.array([names[column] in PARTS[name] for names in anatomy.tissues])
 
 
 def _thick(part: np.ndarray) -> np.ndarray:
     """A fine mask seen in thick slices: where the tissue fills at least half of the slice."""
-    return sum(part[i::SUB_SLICES].astype(np.uint8) for i in range(SUB_SLICES)) * 2 >= SUB_SLICES
+    filled = part.reshape(-1, SUB_SLICES, *part.shape[1:]).sum(axis=1, dtype=np.uint8)
+    return filled * 2 >= SUB_SLICES

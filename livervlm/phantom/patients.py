@@ -1,0 +1,196 @@
+"""Phantom patients: everything about them that is drawn, before any picture is made."""
+
+import functools
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError
+from ..lesions import CLASS_NAMES
+from ..phases import PHASE_NAMES
+from .enhancement import Tables, draw_hu, draw_patterns, draw_tables, read_table
+
+PHANTOM_VERSION = 2
+KINDS = (*CLASS_NAMES, "ICC", "MET")
+SUB_SLICES = 4  # anatomy is grown this much finer than slices are thick, so that slices blur edges
+N_GROUPS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knobs:
+    """How difficult a cohort is, in physical units; None leaves a quantity to `data/phantom.csv`.
+
+    noise: HU sd in the picture.  displacement: mm, head-foot sd between phases (in-plane a third of it).
+    diameter: factor on every lesion's size; slice counts follow.  atypical: factor on the atypical patterns' rates.
+    uncertain: draw the tables themselves, once per cohort, from what is known about them.
+    """
+
+    noise: float | None = None
+    displacement: float | None = None
+    diameter: float = 1.0
+    atypical: float = 1.0
+    uncertain: bool = False
+
+    def __post_init__(self):
+        for name, least in (("noise", 0), ("displacement", 0), ("diameter", 0.2), ("atypical", 0)):
+            value = getattr(self, name)
+            if value is not None and not least <= value < 1000:
+                raise InputError(f"knob {name} is {value}: give a number from {least} up")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patient:
+    """One patient with one lesion: the latent parameters, in mm and HU.
+
+    seed: feeds every other random number of this patient.  diameter: in-plane.  height: head to foot.
+    hu: tissue -> [NC, ART, PV, DL].  displacement: phase -> (z, y, x) of the lesion against the reference phase.
+    recentred: phase -> (z, y, x) to which a registration moves the ROI; 3-4 mm short of the displacement.
+    """
+
+    seed: tuple[int, ...]
+    kind: str
+    group: int
+    n_slices: int
+    thickness: float
+    pixel: float
+    diameter: float
+    height: float
+    patterns: tuple[str, ...]
+    dose: float
+    timing: float
+    noise: float
+    noise_cutoff: float
+    point_spread: float
+    liver_unevenness: float
+    tumour_unevenness: float
+    hu: Mapping[str, list[float]] = field(repr=False)
+    displacement: Mapping[str, tuple[float, float, float]]
+    recentred: Mapping[str, tuple[float, float, float]]
+
+    def rng(self, purpose: str, *numbers: int) -> np.random.Generator:
+        """This patient's own generator for one purpose: none depends on how often another was asked."""
+        return np.random.default_rng((*self.seed, zlib.crc32(purpose.encode()), *numbers))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Patient":
+        values = json.loads(text)
+        for name in ("seed", "patterns"):
+            values[name] = tuple(values[name])
+        for name in ("displacement", "recentred"):
+            values[name] = {phase: tuple(vector) for phase, vector in values[name].items()}
+        return cls(**values)
+
+
+@functools.cache
+def table1() -> pd.DataFrame:
+    """Cases and slices by group and class: Table 1 of the paper."""
+    return read_table("table1")
+
+
+def draw_patients(
+    seed: int = 0, patients: int | Mapping[str, int] | None = None, knobs: Knobs | None = None
+) -> list[Patient]:
+    """Draw a cohort's patients.
+
+    patients: None for Table 1's, every group, case and slice; a number, shared out as Table 1 shares its own; or
+    class -> number, with ICC and MET too.  Patient i is the same whoever else is looked at.
+    """
+    knobs = knobs or Knobs()
+    root = (PHANTOM_VERSION, seed)
+    rng = np.random.default_rng((*root, zlib.crc32(b"tables")))
+    tables = draw_tables(rng if knobs.uncertain else None, knobs.atypical)
+    rng = np.random.default_rng((*root, zlib.crc32(b"cohort")))
+    spread = tables.quantities["size spread"]
+    rows = _table1_rows(rng, spread) if patients is None else _rows(rng, spread, _counts(patients))
+    return [_draw((*root, i), *row, tables, knobs) for i, row in enumerate(rows)]
+
+
+def _table1_rows(rng: np.random.Generator, spread: float):
+    """(class, group, slices) of every patient: each cell of Table 1 split at random among its cases."""
+    for _, row in table1().iterrows():
+        size = np.exp(spread * rng.standard_normal(row["cases"]))
+        extra = rng.multinomial(row["slices"] - 2 * row["cases"], size / size.sum())
+        yield from ((row["class"], int(row["group"]), int(n) + 2) for n in extra)  # at least two slices a patient
+
+
+def _rows(rng: np.random.Generator, spread: float, counts: Mapping[str, int]):
+    """The same for other numbers of patients: slices spread about Table 1's mean of the class, groups in turn."""
+    total = table1().groupby("class")[["cases", "slices"]].sum()
+    mean = (total["slices"] / total["cases"]).to_dict() | {"ICC": 10.0, "MET": 6.0}  # medians 70, 33 mm (MCT-LTDiag)
+    for kind, count in counts.items():
+        size = np.exp(spread * rng.standard_normal(count) - spread**2 / 2)
+        for i, n in enumerate(rng.poisson((mean[kind] - 2) * size)):
+            yield kind, 1 + i % N_GROUPS, int(n) + 2
+
+
+def _counts(patients: int | Mapping[str, int]) -> dict[str, int]:
+    if isinstance(patients, Mapping):
+        for kind, count in patients.items():
+            if kind not in KINDS or count < 0:
+                raise InputError(f"{count} patients of class {kind!r}: classes are {', '.join(KINDS)}, counts from 0")
+        if not sum(patients.values()):
+            raise InputError("a cohort of no patients: ask for at least one")
+        return dict(patients)
+    if patients < len(CLASS_NAMES):
+        raise InputError(f"{patients} patients: ask for at least {len(CLASS_NAMES)}, or name how many of each class")
+    share = table1().groupby("class")["cases"].sum()[list(CLASS_NAMES)]
+    ends = np.rint(patients * share.cumsum() / share.sum()).astype(int)
+    return dict(zip(CLASS_NAMES, np.diff(ends, prepend=0).tolist(), strict=True))
+
+
+def _draw(seed: tuple[int, ...], kind: str, group: int, n_slices: int, tables: Tables, knobs: Knobs) -> Patient:
+    rng = np.random.default_rng((*seed, zlib.crc32(b"latents")))
+    q = tables.quantities
+    n_slices = max(round(n_slices * knobs.diameter), 1)
+    thickness, pixel = float(rng.choice([5.0, 6.0, 7.0])), rng.uniform(0.57, 0.59)  # paper section 4.1
+    height = n_slices * thickness * rng.uniform(1.0, 1.15)  # every one of its slices meets the lesion
+    diameter = max(height * np.exp(q["width spread"] * rng.standard_normal()), 8.0)
+    noise = q["noise"] * np.sqrt(3 / thickness) * np.exp(q["noise spread"] * rng.standard_normal())
+    dose, timing = np.exp(q["dose spread"] * rng.standard_normal()), q["timing spread"] * rng.standard_normal()
+    patterns = draw_patterns(rng, kind, tables)
+    # What steatosis takes from some livers the others have more: the table is a mean over both.
+    fatty = ("liver steatosis" in patterns) - tables.rates["liver steatosis"]
+    hu = draw_hu(rng, tables, dose, timing, q["steatosis"] * fatty)
+    head_foot, sideways = q["displacement"], q["sideways"]
+    if knobs.displacement is not None:
+        head_foot, sideways = knobs.displacement, knobs.displacement / 3
+    displacement, recentred = {}, {}
+    for phase in PHASE_NAMES:
+        moved = rng.standard_normal(3) * (head_foot, sideways, sideways)
+        moved *= min(1.0, 30 / max(np.linalg.norm(moved), 1e-9))
+        step = np.array([thickness / SUB_SLICES, pixel, pixel])
+        moved = np.rint(moved / step) * step  # the fine grid's
+        # A registration can only choose among slices; the rest of its 3-4 mm lies in the plane.
+        left, angle = rng.uniform(3, 4), rng.uniform(0, 2 * np.pi)
+        along = moved[0] - thickness * np.rint(moved[0] / thickness)
+        plane = np.sqrt(max(left**2 - along**2, 0.0))
+        error = np.array([along, plane * np.sin(angle), plane * np.cos(angle)])
+        displacement[phase], recentred[phase] = tuple(moved.tolist()), tuple((moved - error).tolist())
+    return Patient(
+        seed=seed,
+        kind=kind,
+        group=group,
+        n_slices=n_slices,
+        thickness=thickness,
+        pixel=pixel,
+        diameter=float(diameter),
+        height=float(height),
+        patterns=patterns,
+        dose=float(dose),
+        timing=float(timing),
+        noise=float(noise if knobs.noise is None else knobs.noise),
+        noise_cutoff=q["noise cut-off"],
+        point_spread=q["point spread"],
+        liver_unevenness=q["liver unevenness"],
+        tumour_unevenness=q["tumour unevenness"],
+        hu=hu,
+        displacement=displacement,
+        recentred=recentred,
+    )
