@@ -9,11 +9,11 @@ how much more the share of right ones varies than if every slice were another pa
 import sys
 
 import numpy as np
-import pandas as pd
 from scipy.ndimage import binary_erosion
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from livervlm.lesions import CLASS_NAMES, LesionSet
+from livervlm.metrics import design_effect
 from livervlm.phantom import make_cohort
 from livervlm.phantom.enhancement import read_table
 
@@ -38,12 +38,6 @@ def answers(lesions: LesionSet, features: np.ndarray) -> np.ndarray:
         trees = HistGradientBoostingClassifier(max_iter=80, learning_rate=0.08, random_state=0)
         right[test] = trees.fit(features[train], lesions.label[train]).predict(features[test]) == lesions.label[test]
     return right
-
-
-def design_effect(right: np.ndarray, patient: np.ndarray) -> float:
-    """Variance of the share of right slices by patients, over the binomial variance of as many slices."""
-    table = pd.DataFrame({"right": right - right.mean(), "patient": patient}).groupby("patient")["right"].sum()
-    return (table**2).sum() / (len(right) * right.var())
 
 
 def audit(n: int) -> None:
