@@ -19,10 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)
-    except InputError as error:
-        print(f"livervlm: error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:  # a full disk, a folder where a file should be
+    except (InputError, OSError) as error:  # OSError: a full disk, a folder where a file should be
         print(f"livervlm: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -115,14 +112,16 @@ def evaluate(arguments: argparse.Namespace) -> None:
                 f"{arguments.data}: its classes are {', '.join(lesions.classes)}, the model's are "
                 f"{', '.join(model.config.classes)}; they must be the same, in the same order"
             )
-        if origin.get("data", {}).get("fingerprint") == lesions.fingerprint():
+        if origin.get("data", {}).get("cohort_key") == lesions.cohort_key():
             unseen = lesions.group == origin.get("held_out_group")
             if not unseen.any():
                 raise InputError(
                     f"{arguments.data}: the model was trained on all of this; train it with --leave-out, "
                     "or give data it has not seen"
                 )
-            print(f"the model was trained on this set: scored on group {origin['held_out_group']}, which it left out")
+            print(
+                f"the model was trained on this cohort: scored on group {origin['held_out_group']}, which it left out"
+            )
             lesions = lesions.subset(unseen)
         prob = _answer(model, lesions, arguments)
         outcome = Outcome(lesions.label, prob, lesions.group, lesions.patient, lesions.classes, {})

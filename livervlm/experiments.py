@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from joblib import Parallel, cpu_count, delayed
-from tqdm.auto import tqdm
 
 from .errors import InputError
 from .lesions import LesionSet, images
@@ -20,6 +19,7 @@ from .metrics import accuracy_over_folds, auc_over_folds, class_accuracy_over_fo
 from .model import Config, LiverVLM
 from .paths import written_whole
 from .profiles import Profile
+from .progress import bar
 from .training import autocast_dtype, best_device, fit, predict, to_device
 
 SCHEMA = "livervlm.record/1"
@@ -114,7 +114,7 @@ def cross_validate(
         if group not in done
     ]
     ran = Parallel(jobs, return_as="generator_unordered")(todo)
-    for record in tqdm(ran, "folds", total=len(todo), disable=not progress):
+    for record in bar(ran, "folds", progress, total=len(todo)):
         done[record["fold"]] = record
     slices = [done[group]["slices"] for group in folds]
     return Outcome(
@@ -155,7 +155,11 @@ def provenance(lesions: LesionSet, config: Config, profile: Profile, seed: int) 
     return {
         "schema": SCHEMA,
         "commit": _commit(),
-        "data": {"source": lesions.source, "fingerprint": lesions.fingerprint()},
+        "data": {
+            "source": lesions.source,
+            "fingerprint": lesions.fingerprint(),
+            "cohort_key": lesions.cohort_key(),
+        },
         "model": asdict(config),
         "profile": asdict(profile),
         "seed": seed,

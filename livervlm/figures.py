@@ -37,6 +37,29 @@ def lesion_grid(lesions: LesionSet, rows: Sequence[int], bounds: tuple[float, fl
     return figure
 
 
+def enhancement_curves(lesions: LesionSet) -> Figure:
+    """Mean HU inside the lesion by class and phase, sd between patients; needs the mask "lesion"."""
+    inside, phases = lesions.mask("lesion"), range(len(lesions.phases))
+    figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
+
+    def draw(where: np.ndarray, slices: np.ndarray, offset: float, **style) -> None:
+        means = [
+            [lesions.hu[mine, p][where[mine, p]].mean() for p in phases if where[mine, p].any()]
+            for mine in (slices & (lesions.patient == patient) for patient in np.unique(lesions.patient[slices]))
+        ]
+        axis.errorbar(np.add(phases, offset), np.mean(means, 0), np.std(means, 0), capsize=3, marker="o", **style)
+
+    draw(~inside, np.ones(len(lesions), dtype=bool), -0.1, color="0.6", label="around")
+    for c, (name, colour) in enumerate(zip(lesions.classes, PALETTE, strict=False)):
+        if (lesions.label == c).any():
+            draw(inside, lesions.label == c, 0.05 * c - 0.05, color=colour, label=name)
+    axis.set(xticks=phases, xticklabels=lesions.phases, ylabel="HU")
+    axis.grid(axis="y", alpha=0.3)
+    axis.legend(frameon=False, ncols=len(lesions.classes) + 1, loc="upper left", fontsize="small")
+    sns.despine(figure)
+    return figure
+
+
 def similarity_matrix(cosine: np.ndarray, names: Sequence[str], title: str = "") -> Figure:
     """A square of cosines with its numbers written in."""
     side = 1.5 + 0.75 * len(names)

@@ -84,10 +84,17 @@ class LesionSet:
             yield int(group), np.flatnonzero(~test), np.flatnonzero(test)
 
     def fingerprint(self) -> str:
-        """SHA-256 over images, labels and patients: says whether two sets are the same data."""
-        digest = hashlib.sha256(json.dumps([self.classes, self.phases, self.hu.shape]).encode())
-        for array in (self.hu, self.label, self.patient, self.group):
-            digest.update(np.ascontiguousarray(array))
+        """SHA-256 over images and `cohort_key`: says whether two sets are the same data."""
+        digest = hashlib.sha256(self.cohort_key().encode())
+        digest.update(json.dumps([self.phases, self.hu.shape]).encode())
+        digest.update(np.ascontiguousarray(self.hu))
+        return digest.hexdigest()
+
+    def cohort_key(self) -> str:
+        """SHA-256 over classes, labels, patients and groups: the same for one cohort at any resolution or phases."""
+        digest = hashlib.sha256(json.dumps(self.classes).encode())
+        for array in (self.label, self.patient, self.group):
+            digest.update(array)
         return digest.hexdigest()
 
     def save(self, path: str | Path) -> None:

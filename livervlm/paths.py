@@ -1,7 +1,6 @@
 """Where the package's own data lie, where caches go, and how a file is written whole or not at all."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,8 +47,14 @@ def folder_written_whole(folder: str | Path) -> Iterator[Path]:
         temporary = Path(scratch) / "new"
         temporary.mkdir()
         yield temporary
-        for file in temporary.iterdir():
-            file.chmod(0o644)
+        for file in temporary.rglob("*"):
+            file.chmod(0o755 if file.is_dir() else 0o644)
+        old = Path(scratch) / "old"
         if folder.exists():
-            os.replace(folder, Path(scratch) / "old")
-        shutil.move(temporary, folder)
+            os.replace(folder, old)
+        try:
+            os.replace(temporary, folder)
+        except BaseException:  # an interrupt between the two
+            if old.exists():
+                os.replace(old, folder)
+            raise

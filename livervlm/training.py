@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from tqdm.auto import tqdm
 
 from .errors import InputError
 from .paths import written_whole
+from .progress import bar
 
 CHECKPOINT_SECONDS = 60  # a kill loses about this much work
 
@@ -92,8 +92,8 @@ def fit(
     parts = {"model": model, "optimizer": optimizer, "scaler": scaler}
     history = _resume(checkpoint, settings, parts, device) if checkpoint else []
     saved = time.monotonic()
-    bar = tqdm(range(len(history), epochs), "epochs", initial=len(history), total=epochs, disable=not progress)
-    for epoch in bar:
+    run = bar(range(len(history), epochs), "epochs", progress, initial=len(history), total=epochs)
+    for epoch in run:
         # One generator per epoch, on the CPU: the same draws on every device and after a resume.
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
         torch.manual_seed(seed * 100_003 + epoch)  # for layers that draw by themselves, such as dropout
@@ -104,7 +104,7 @@ def fit(
             batch = {name: tensor[index] for name, tensor in data.items()}
             total += train_step(model, batch, task, optimizer, scaler, dtype, generator) * len(index)
         history.append(total.item() / sum(map(len, batches)))
-        bar.set_postfix(loss=f"{history[-1]:.3f}")
+        run.set_postfix(loss=f"{history[-1]:.3f}")
         if checkpoint and (epoch == epochs - 1 or time.monotonic() - saved > CHECKPOINT_SECONDS):
             with written_whole(checkpoint) as temporary:
                 state = {name: part.state_dict() for name, part in parts.items()}

@@ -325,6 +325,7 @@ GOOD = '<article><h1 id="top">x</h1><img src="a.png" alt="A liver."><a href="#to
         ("<p>:::{note}</p>", "shows raw MyST"),
         ("<p>```{note}</p>", "shows raw MyST"),
         ("<p>see {ref}`x`</p>", "shows raw MyST"),
+        ('<script type="application/vnd.jupyter.widget-view+json">{}</script>', "shows a widget"),
     ],
 )
 def test_each_fault_of_a_page_is_found(tmp_path, capsys, extra, fault):

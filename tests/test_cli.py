@@ -160,9 +160,15 @@ def test_evaluate_cross_validates_and_keeps_records(here, capsys):
 
 
 def test_a_model_is_scored_on_another_set_whole(model, capsys):
-    make_toy(seed=9).save("other.safetensors")
+    make_toy(groups=4, seed=9).save("other.safetensors")
     assert run("evaluate other.safetensors --model model") == 0
-    assert "40 slices of 20 patients; mean ± sd over 5 groups" in capsys.readouterr().out
+    assert "32 slices of 16 patients; mean ± sd over 4 groups" in capsys.readouterr().out
+
+
+def test_the_cohort_it_was_trained_on_is_known_at_another_resolution(model, capsys):
+    make_toy(size=24).save("finer.safetensors")
+    assert run("evaluate finer.safetensors --model model") == 0
+    assert "scored on group 1, which it left out" in capsys.readouterr().out
 
 
 @pytest.mark.filterwarnings("error")

@@ -121,7 +121,8 @@ def test_a_record_says_what_its_numbers_come_from(validate, toy, tmp_path):
     assert record["device"]["type"] in ("cpu", "cuda")
     assert record["text_encoder"] == "minilm"
     assert (record["profile"]["name"], record["profile"]["epochs"], record["seed"]) == ("smoke", 2, 4)
-    assert record["data"] == {"source": {"kind": "toy"}, "fingerprint": toy.fingerprint()}
+    known = {"fingerprint": toy.fingerprint(), "cohort_key": toy.cohort_key()}
+    assert record["data"] == {"source": {"kind": "toy"}, **known}
     assert record["model"]["head"] == "text"
     assert record["fold"] == 2
     assert record["seconds"] >= 0

@@ -228,6 +228,13 @@ def test_images_are_float32_tensors_of_the_slices_asked_for(toy, saved):
     assert images(toy).shape == SHAPE
 
 
+def test_cohort_key_knows_the_same_patients_at_another_resolution(toy):
+    smaller = replace(toy, hu=toy.hu[:, :, ::2, ::2], masks=None, mask_names=())
+    assert smaller.fingerprint() != toy.fingerprint()
+    assert smaller.cohort_key() == toy.cohort_key()
+    assert toy.subset(np.arange(len(toy) - 1)).cohort_key() != toy.cohort_key()
+
+
 def test_fingerprint_tells_data_apart_and_survives_the_disk(toy, saved):
     known = toy.fingerprint()
     assert LesionSet.load(saved).fingerprint() == known

@@ -30,9 +30,7 @@ PHASES = ("NC", "ART", "PV")
 SPACING = (2.5, 0.8, 0.7)  # mm along Z, Y, X
 REAL = Path(__file__).parents[2] / "shared" / "realdata" / "totalsegmentator_example"
 LIVER = 5  # TotalSegmentator's label
-real = pytest.mark.skipif(
-    not REAL.is_dir(), reason="the real CT of shared/realdata is not beside this checkout"
-)
+real = pytest.mark.skipif(not REAL.is_dir(), reason="the real CT of shared/realdata is not beside this checkout")
 
 
 def liver_study(moves: bool = True) -> Study:
@@ -176,9 +174,7 @@ def test_phases_on_other_grids_meet_on_the_reference(tmp_path):
     difference = study.volumes["PV"] - study.volumes["NC"]
     assert (difference[1:6, 1:, 2:] == 4).all()
     assert (study.volumes["NC"][6:] == -1024).all()  # where it does not reach
-    beyond = read_study(
-        {"NC": tmp_path / "nc.nii.gz", "PV": tmp_path / "pv.nii.gz"}, box=(6, 9, 8, 12, 8, 12)
-    )
+    beyond = read_study({"NC": tmp_path / "nc.nii.gz", "PV": tmp_path / "pv.nii.gz"}, box=(6, 9, 8, 12, 8, 12))
     fails("implausible HU in phase NC", extract_rois, beyond, 8, phases=("NC", "PV"))
 
 

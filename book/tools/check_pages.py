@@ -1,7 +1,7 @@
 """Check the built pages: `python book/tools/check_pages.py _build/html` prints each fault and exits 1 if any.
 
 A picture needs a meaningful alt, a page needs everything it loads beside it, every link within the book must
-arrive, and no MyST may show.
+arrive, and neither raw MyST nor a dead widget may show.
 """
 
 import re
@@ -98,6 +98,11 @@ def raw_text(page: BeautifulSoup) -> Iterator[str]:
             yield f"shows raw MyST: {text.strip()[:60]!r}"
 
 
+def widgets(page: BeautifulSoup) -> Iterator[str]:
+    if page.find("script", type="application/vnd.jupyter.widget-view+json"):
+        yield "shows a widget, which needs a kernel: tag its cell `skip-execution`, or set TQDM_DISABLE for a bar"
+
+
 def faults(root: Path) -> list[str]:
     """One line for each fault of the pages under `root`."""
     root = root.resolve()
@@ -107,7 +112,7 @@ def faults(root: Path) -> list[str]:
         if name.parts[0] == "_static":  # parts of the theme, not pages
             continue
         page = read(path)
-        for check in (images(page), resources(page), links(path, root), raw_text(page)):
+        for check in (images(page), resources(page), links(path, root), raw_text(page), widgets(page)):
             lines += [f"{name.as_posix()}: {fault}" for fault in check]
     for path in sorted(root.rglob("*.css")):
         for address in CSS_URL.findall(path.read_text(encoding="utf-8")):

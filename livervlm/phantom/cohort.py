@@ -6,11 +6,11 @@ from dataclasses import asdict
 import numpy as np
 import scipy.fft
 from joblib import Parallel, delayed
-from tqdm.auto import tqdm
 
 from ..errors import InputError
 from ..lesions import CLASS_NAMES, LesionSet
 from ..phases import CANONICAL, PHASE_NAMES
+from ..progress import bar
 from ..rois import Study, extract_rois, mask_box
 from .anatomy import PARTS, Anatomy, grow
 from .enhancement import COLUMNS
@@ -52,7 +52,7 @@ def make_cohort(
     drawn = draw_patients(seed, patients, knobs)
     classes = tuple(k for k in KINDS if k in CLASS_NAMES or k in {p.kind for p in drawn})
     made = Parallel(jobs, return_as="generator")(delayed(_rois)(p, size, tuple(phases), aligned) for p in drawn)
-    rois = list(tqdm(made, "phantom patients", len(drawn), disable=not progress))
+    rois = list(bar(made, "phantom patients", progress, total=len(drawn)))
     n_slices = [p.n_slices for p in drawn]
     return LesionSet(
         **{name: np.concatenate([part[name] for part in rois]) for name in ("hu", "spacing", "masks")},

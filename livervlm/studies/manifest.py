@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from ..errors import InputError
 from ..lesions import CLASS_NAMES, LesionSet, assign_groups
 from ..phases import PHASE_NAMES
+from ..progress import bar
 from ..rois import extract_rois
 from .study import read_study
 
@@ -63,7 +63,7 @@ def import_studies(
         with _named(manifest):
             group = assign_groups(label, patient, n_groups, seed)
     rois = []
-    for row in tqdm(rows, desc="Reading lesions", unit="lesion", disable=not progress):
+    for row in bar(rows, "lesions", progress):
         with _named(f"{manifest} row {row.number}", row):
             study = read_study(row.phases, row.masks, row.box, row.mask_value)
             rois.append(extract_rois(study, size, phases=phases, margin=margin))

@@ -1,14 +1,13 @@
 """Files become a `Study`, all phases on one grid, and a `Study` becomes files again."""
 
-import os
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from ..errors import InputError
+from ..paths import folder_written_whole
 from ..phases import PHASE_NAMES
 from ..rois import PADDING, Study, mask_box
 from .volumes import read_mask, read_volume, sitk
@@ -77,10 +76,7 @@ def write_study(study: Study, folder: str | Path, format: str = "nifti") -> dict
     else:
         last = [phase for phase in PHASE_NAMES if phase in study.volumes][-1]
         masks = {"mask.nii.gz": lesion[last]} if lesion else {}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-        new = Path(temporary) / folder.name
-        new.mkdir()
+    with folder_written_whole(folder) as new:
         shared = {"0020|000d": _uid(), "0020|0052": _uid()}  # one study and frame of reference for all phases
         for phase, volume in study.volumes.items():
             image = _image(np.rint(volume).astype(np.int16), study.spacing)
@@ -90,7 +86,6 @@ def write_study(study: Study, folder: str | Path, format: str = "nifti") -> dict
                 _write_series(image, new / phase, shared)
         for name, mask in masks.items():
             sitk.WriteImage(_image(mask.astype(np.uint8), study.spacing), new / name)
-        os.replace(new, folder)
     return {path.name.removesuffix(".nii.gz"): path for path in sorted(folder.iterdir())}
 
 

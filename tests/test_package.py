@@ -1,0 +1,43 @@
+"""What travels: the wheel holds all that a notebook needs, and installing it changes nothing that Colab ships."""
+
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+COLAB = dict(line.split("==") for line in (ROOT / "tests" / "colab_versions.txt").read_text().splitlines()[1:])
+
+
+@pytest.mark.parametrize("requirement", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["text"]])
+def test_colab_already_has_what_the_package_needs(requirement):
+    wanted = Requirement(requirement)
+    assert wanted.specifier.contains(COLAB[wanted.name])
+
+
+def test_wheel_alone_runs_the_book_code_from_an_empty_folder(tmp_path):
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=ROOT, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+        names = archive.namelist()
+    assert not [name for name in names if name.startswith(("tests/", "book/", "data/"))]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    code = (
+        "from livervlm import lesions, paths, phantom, phases, text;"
+        "print(paths.data_file('table1.csv'));"
+        "bank = text.text_bank('enriched', tuple(lesions.CLASS_NAMES), phases.CANONICAL, 'minilm');"
+        "print(tuple(bank.shape), len(phantom.table1()))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=empty, env=environment, capture_output=True, text=True)
+    where, shapes = done.stdout.splitlines() or [done.stderr, ""]
+    assert where == str(tmp_path / "installed" / "livervlm" / "data" / "table1.csv")
+    assert shapes == "(6, 4, 384) 20"
