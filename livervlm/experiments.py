@@ -153,8 +153,7 @@ def provenance(lesions: LesionSet, config: Config, profile: Profile, seed: int) 
     device = best_device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return {
-        "schema": SCHEMA,
-        "commit": _commit(),
+        **code_provenance("livervlm", "torch", "torchvision", "numpy", "transformers"),
         "data": {
             "source": lesions.source,
             "fingerprint": lesions.fingerprint(),
@@ -165,8 +164,12 @@ def provenance(lesions: LesionSet, config: Config, profile: Profile, seed: int) 
         "seed": seed,
         "text_encoder": config.text_encoder if config.head == "text" else None,
         "device": {"type": device.type, "name": name, "autocast": str(autocast_dtype(device))},
-        "versions": {p: _version(p) for p in ("livervlm", "torch", "torchvision", "numpy", "transformers")},
     }
+
+
+def code_provenance(*packages: str) -> dict:
+    """The part of it that any run has, also one that trains no model: schema, commit and versions."""
+    return {"schema": SCHEMA, "commit": _commit(), "versions": {p: _version(p) for p in packages}}
 
 
 def write_record(path: str | Path, record: dict) -> None:

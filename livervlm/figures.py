@@ -112,3 +112,23 @@ def reliability(outcomes: Mapping[str, Outcome]) -> Figure:
     axes[0, 0].set_ylabel("accuracy")
     sns.despine(figure)
     return figure
+
+
+def observer_bars(record: Mapping) -> Figure:
+    """Accuracy of each arm of a near-ideal observer's record (`livervlm.observer`) by diameter, with 95 % intervals."""
+    arms = record["arms"]
+    names = list(dict.fromkeys(name for arm in arms.values() for name in arm["by diameter"]))
+    figure, axis = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
+    width = 0.8 / len(arms)
+    for column, ((name, arm), colour) in enumerate(zip(arms.items(), PALETTE, strict=False)):
+        cells = [arm["by diameter"][n] for n in names]
+        value, low, high = (np.array([c[key] for c in cells]) for key in ("percent", "low", "high"))
+        at = np.arange(len(names)) + (column - (len(arms) - 1) / 2) * width
+        axis.bar(at, value, 0.9 * width, color=colour, label=name)
+        axis.errorbar(at, value, [value - low, high - value], fmt="none", ecolor="0.2", capsize=3)
+    axis.set(xticks=range(len(names)), xticklabels=names, xlabel="diameter", ylabel="accuracy, %", ylim=(0, 100))
+    axis.grid(axis="y", alpha=0.3)
+    axis.set_axisbelow(True)
+    figure.legend(frameon=False, ncols=len(arms), loc="outside upper center")
+    sns.despine(figure)
+    return figure
