@@ -267,6 +267,12 @@ def test_misregistered_rois_are_of_the_same_patients_and_differ_only_in_where_ph
     assert all(not np.array_equal(aligned.hu[:, p], moved.hu[:, p]) for p in (0, 1))
 
 
+def test_without_displacement_every_phase_shows_the_same_place():
+    chosen = {"patients": {"CYST": 2, "HCC": 2}, "knobs": Knobs(displacement=0, diameter=0.5), "progress": False}
+    lesion = make_cohort(0, 24, aligned=False, **chosen).mask("lesion")
+    assert np.array_equal(lesion, np.repeat(lesion[:, -1:], 3, axis=1))
+
+
 def test_a_cohort_is_cut_from_the_same_scans_that_a_study_shows():
     chosen = {"patients": {"HCC": 1, "HEM": 1}, "knobs": Knobs(diameter=0.5)}
     drawn = draw_patients(5, **chosen)
