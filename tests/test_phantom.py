@@ -127,7 +127,9 @@ def test_cohorts_of_other_sizes_classes_and_phases():
             lambda: phantom_study(small(0, CYST=1)[0], without="tail"),
             "no part 'tail' to leave out: choose one of lesion",
         ),
-        (lambda: phantom_study(small(0, CYST=1)[0], phases=("PV", "XX")), "phases PV, XX: give one to four of NC"),
+        (lambda: phantom_study(small(0, CYST=1)[0], phases=("PV", "XX")), "phases PV, XX: give each once, of NC"),
+        (lambda: phantom_study(small(0, CYST=1)[0], phases=("PV", "PV")), "phases PV, PV: give each once"),
+        (lambda: make_cohort(phases=()), r"phases \(none\)"),
     ],
 )
 def test_bad_wishes_are_refused_in_one_line(call, message):
@@ -376,6 +378,7 @@ def test_leaving_a_part_out_changes_it_and_nothing_else(part, pattern):
     patient = dataclasses.replace(patient, patterns=(pattern,))
     factual, counter = phantom_study(patient, phases=COLUMNS), phantom_study(patient, phases=COLUMNS, without=part)
     assert part not in counter.masks or not any(m.any() for m in counter.masks[part].values())
+    assert factual.box == counter.box
     changed = 0
     for phase in COLUMNS:
         lesion, near = (binary_dilation(factual.masks[n][phase], np.ones((3, 13, 13))) for n in ("lesion", part))

@@ -85,8 +85,8 @@ def _rois(patient: Patient, size: int, phases: tuple[str, ...], aligned: bool) -
 
 def _scan(patient: Patient, phases: Sequence[str], without: str | None, aligned: bool | None = None) -> Study:
     """`phantom_study`; with `aligned` given, only the slices that the ROIs need, the others left at 0 HU."""
-    if not 1 <= len(phases) <= len(PHASE_NAMES) or not set(phases) <= set(PHASE_NAMES):
-        raise InputError(f"phases {', '.join(phases) or '(none)'}: give one to four of {', '.join(PHASE_NAMES)}")
+    if not 1 <= len(phases) == len(set(phases) & set(PHASE_NAMES)):
+        raise InputError(f"phases {', '.join(phases) or '(none)'}: give each once, of {', '.join(PHASE_NAMES)}")
     if without not in (None, *MASK_NAMES):
         raise InputError(f"no part {without!r} to leave out: choose one of {', '.join(MASK_NAMES)}")
     n, reference = patient.n_slices, phases[-1]
@@ -134,11 +134,10 @@ def _scan(patient: Patient, phases: Sequence[str], without: str | None, aligned:
         for name in masks:
             masks[name][phase] = np.zeros(shape, dtype=bool)
             masks[name][phase][first:last] = _thick(code, _codes(name, anatomy, phase))
-    half = patient.diameter / 2 / patient.pixel
-    square = [int(middle[1] - half), int(middle[1] + half) + 1] * 2  # where no mask says it
     if "lesion" in masks:
-        square = mask_box(masks["lesion"][reference])[2:]
-    box = (above, above + n, *square)
+        box = (above, above + n, *mask_box(masks["lesion"][reference])[2:])
+    else:  # where it would be
+        box = phantom_study(patient, phases=phases).box
     return Study(volumes, tuple(spacing.tolist()), box, centres, masks)
 
 
