@@ -127,7 +127,9 @@ def test_cohorts_of_other_sizes_classes_and_phases():
             lambda: phantom_study(small(0, CYST=1)[0], without="tail"),
             "no part 'tail' to leave out: choose one of lesion",
         ),
-        (lambda: phantom_study(small(0, CYST=1)[0], phases=("PV", "XX")), "phases PV, XX: give one to four of NC"),
+        (lambda: phantom_study(small(0, CYST=1)[0], phases=("PV", "XX")), "phases PV, XX: give each once, of NC"),
+        (lambda: phantom_study(small(0, CYST=1)[0], phases=("PV", "PV")), "phases PV, PV: give each once"),
+        (lambda: make_cohort(phases=()), r"phases \(none\)"),
     ],
 )
 def test_bad_wishes_are_refused_in_one_line(call, message):
@@ -267,6 +269,12 @@ def test_misregistered_rois_are_of_the_same_patients_and_differ_only_in_where_ph
     assert all(not np.array_equal(aligned.hu[:, p], moved.hu[:, p]) for p in (0, 1))
 
 
+def test_without_displacement_every_phase_shows_the_same_place():
+    chosen = {"patients": {"CYST": 2, "HCC": 2}, "knobs": Knobs(displacement=0, diameter=0.5), "progress": False}
+    lesion = make_cohort(0, 24, aligned=False, **chosen).mask("lesion")
+    assert np.array_equal(lesion, np.repeat(lesion[:, -1:], 3, axis=1))
+
+
 def test_a_cohort_is_cut_from_the_same_scans_that_a_study_shows():
     chosen = {"patients": {"HCC": 1, "HEM": 1}, "knobs": Knobs(diameter=0.5)}
     drawn = draw_patients(5, **chosen)
@@ -370,6 +378,7 @@ def test_leaving_a_part_out_changes_it_and_nothing_else(part, pattern):
     patient = dataclasses.replace(patient, patterns=(pattern,))
     factual, counter = phantom_study(patient, phases=COLUMNS), phantom_study(patient, phases=COLUMNS, without=part)
     assert part not in counter.masks or not any(m.any() for m in counter.masks[part].values())
+    assert factual.box == counter.box
     changed = 0
     for phase in COLUMNS:
         lesion, near = (binary_dilation(factual.masks[n][phase], np.ones((3, 13, 13))) for n in ("lesion", part))

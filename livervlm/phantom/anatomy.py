@@ -1,5 +1,6 @@
 """The shapes: a piece of liver with vessel trees and a curved edge, and one lobulated lesion with its parts."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -129,7 +130,7 @@ def paint_lesion(patient: Patient, anatomy: Anatomy, code: np.ndarray, axes, wit
     if "HCC capsule" in patterns:  # seldom complete
         part("capsule", (thick < 1.8) & (blobs("capsule", max(radius / 1.5, 8)) > -0.9), "capsule")
     uneven = 0.0 if main in UNIFORM else patient.tumour_unevenness
-    return uneven * lesion * blobs("mosaic", max(radius / 3, 3.0))
+    return blobs("mosaic", max(radius / 3, 3.0)) * lesion * uneven
 
 
 def lesion_depth(patient: Patient, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -140,7 +141,8 @@ def lesion_depth(patient: Patient, z: np.ndarray, y: np.ndarray, x: np.ndarray) 
     # The middle wanders from slice to slice: one far column of a field for each direction.
     wander = 0.08 * radius * smooth_field(rng, z, np.zeros(1), np.array([0.0, 9.0]) * radius, radius)  # (Z, 1, 2)
     u, v = x[None, None] - wander[..., :1], y[None, :, None] - wander[..., 1:]
-    u, v = u * np.cos(angle) + v * np.sin(angle), (v * np.cos(angle) - u * np.sin(angle)) / flat
+    cos, sin = math.cos(angle), math.sin(angle)  # plain floats keep the arrays float32
+    u, v = u * cos + v * sin, (v * cos - u * sin) / flat
     # Lobes: where a smooth field crosses zero the rounded surface has a notch.
     notch = smooth_field(rng, z, y, x, radius / 1.2) ** 2
     bulge = 1 + lobes * (notch / (notch + 0.25) - 0.6)
@@ -165,12 +167,13 @@ def edge(patient: Patient, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.nd
     rng = patient.rng("edge")
     side, tilt, bend = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.3), 1 / rng.uniform(60, 180)
     away = 0.75 * patient.diameter * rng.uniform(0.6, 1.05)  # in shares of the ROI, for every size alike
-    along = y[:, None] * np.cos(side) - x * np.sin(side)
+    cos, sin = math.cos(side), math.sin(side)
+    along = y[:, None] * cos - x * sin
     out = smooth_field(rng, z, y, x, 30)
     out *= 3
     if "liver cirrhosis" in patient.patterns:
         out += 1.2 * abs(smooth_field(rng, z, y, x, 7)) - 1
-    out += y[:, None] * np.sin(side) + x * np.cos(side) + bend / 2 * along**2 - away  # (Y, X)
+    out += y[:, None] * sin + x * cos + bend / 2 * along**2 - away  # (Y, X)
     out += (tilt * z)[:, None, None]
     return out
 
@@ -191,13 +194,13 @@ def grow_trees(rng: np.random.Generator, z: np.ndarray, y: np.ndarray, x: np.nda
         todo.append((start, aim / np.linalg.norm(aim), radius))
     while todo:
         at, way, radius = todo.pop()
-        for bend in 0.25 * rng.standard_normal((3, 3)):  # a branch is three pieces
+        for bend in 0.3 * rng.standard_normal((2, 3)):  # a branch is two pieces
             way = way + bend
             way = way / np.sqrt(way @ way)
-            to = at + way * radius * 2.75
+            to = at + way * radius * 3.5
             pieces.append((*at, *to, radius))
             at = to
-        if radius > 0.95 and (at > low - 5).all() and (at < high + 5).all():
+        if radius > 1.1 and (at > low - 5).all() and (at < high + 5).all():
             share, turn = rng.uniform(0.25, 0.75), rng.standard_normal(3)
             for part, sign in ((share, 1.0), (1 - share, -1.0)):
                 child = way + sign * (1 - part) * turn

@@ -85,8 +85,8 @@ def _rois(patient: Patient, size: int, phases: tuple[str, ...], aligned: bool) -
 
 def _scan(patient: Patient, phases: Sequence[str], without: str | None, aligned: bool | None = None) -> Study:
     """`phantom_study`; with `aligned` given, only the slices that the ROIs need, the others left at 0 HU."""
-    if not 1 <= len(phases) <= len(PHASE_NAMES) or not set(phases) <= set(PHASE_NAMES):
-        raise InputError(f"phases {', '.join(phases) or '(none)'}: give one to four of {', '.join(PHASE_NAMES)}")
+    if not 1 <= len(phases) == len(set(phases) & set(PHASE_NAMES)):
+        raise InputError(f"phases {', '.join(phases) or '(none)'}: give each once, of {', '.join(PHASE_NAMES)}")
     if without not in (None, *MASK_NAMES):
         raise InputError(f"no part {without!r} to leave out: choose one of {', '.join(MASK_NAMES)}")
     n, reference = patient.n_slices, phases[-1]
@@ -110,7 +110,7 @@ def _scan(patient: Patient, phases: Sequence[str], without: str | None, aligned:
     axes = [np.float32((np.arange(a, b) - o) * d) for a, b, o, d in zip(low, high, origin, spacing / fine, strict=True)]
     anatomy = grow(patient, *axes, without)
 
-    there = [name for name in MASK_NAMES if any(_is(name, anatomy, COLUMNS.index(p)).any() for p in phases)]
+    there = [name for name in MASK_NAMES if any(_codes(name, anatomy, p) for p in phases)]
     volumes, masks, centres = {}, {name: {} for name in there}, {}
     for phase in phases:
         to, step = (told[phase], steps[phase]) if phase != reference else (np.zeros(3), np.zeros(3, dtype=int))
@@ -133,23 +133,25 @@ def _scan(patient: Patient, phases: Sequence[str], without: str | None, aligned:
         volumes[phase][first:last] = np.rint(picture)
         for name in masks:
             masks[name][phase] = np.zeros(shape, dtype=bool)
-            masks[name][phase][first:last] = _thick(_is(name, anatomy, column).take(code))
-    half = patient.diameter / 2 / patient.pixel
-    square = [int(middle[1] - half), int(middle[1] + half) + 1] * 2  # where no mask says it
+            masks[name][phase][first:last] = _thick(code, _codes(name, anatomy, phase))
     if "lesion" in masks:
-        square = mask_box(masks["lesion"][reference])[2:]
-    box = (above, above + n, *square)
+        box = (above, above + n, *mask_box(masks["lesion"][reference])[2:])
+    else:  # where it would be
+        box = phantom_study(patient, phases=phases).box
     return Study(volumes, tuple(spacing.tolist()), box, centres, masks)
 
 
-def _is(name: str, anatomy: Anatomy, column: int) -> np.ndarray:
-    """(codes,) bool: which codes of the anatomy belong to the lesion, or to a part of it, in a phase."""
+def _codes(name: str, anatomy: Anatomy, phase: str) -> list[int]:
+    """The codes of the anatomy that belong to the lesion, or to a part of it, in a phase."""
     if name == "lesion":
-        return np.arange(len(anatomy.tissues)) >= anatomy.first_lesion
-    return np.array([names[column] in PARTS[name] for names in anatomy.tissues])
+        return list(range(anatomy.first_lesion, len(anatomy.tissues)))
+    column = COLUMNS.index(phase)
+    return [code for code, tissues in enumerate(anatomy.tissues) if tissues[column] in PARTS[name]]
 
 
-def _thick(part: np.ndarray) -> np.ndarray:
-    """A fine mask seen in thick slices: where the tissue fills at least half of the slice."""
-    filled = part.reshape(-1, SUB_SLICES, *part.shape[1:]).sum(axis=1, dtype=np.uint8)
-    return filled * 2 >= SUB_SLICES
+def _thick(code: np.ndarray, wanted: list[int]) -> np.ndarray:
+    """Fine codes seen in thick slices, bool: where those wanted fill at least half of the slice."""
+    fine = np.zeros(code.shape, dtype=bool)
+    for one in wanted:
+        fine |= code == one
+    return fine.reshape(-1, SUB_SLICES, *code.shape[1:]).sum(axis=1, dtype=np.uint8) * 2 >= SUB_SLICES

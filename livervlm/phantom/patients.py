@@ -107,23 +107,23 @@ def draw_patients(
     rng = np.random.default_rng((*root, zlib.crc32(b"tables")))
     tables = draw_tables(rng if knobs.uncertain else None, knobs.atypical)
     rng = np.random.default_rng((*root, zlib.crc32(b"cohort")))
-    spread = tables.quantities["size spread"]
-    rows = _table1_rows(rng, spread) if patients is None else _rows(rng, spread, _counts(patients))
+    q = tables.quantities
+    rows = _table1_rows(rng, q) if patients is None else _rows(rng, q, _counts(patients))
     return [_draw((*root, i), *row, tables, knobs) for i, row in enumerate(rows)]
 
 
-def _table1_rows(rng: np.random.Generator, spread: float):
+def _table1_rows(rng: np.random.Generator, q: Mapping[str, float]):
     """(class, group, slices) of every patient: each cell of Table 1 split at random among its cases."""
     for _, row in table1().iterrows():
-        size = np.exp(spread * rng.standard_normal(row["cases"]))
+        size = np.exp(q["size spread"] * rng.standard_normal(row["cases"]))
         extra = rng.multinomial(row["slices"] - 2 * row["cases"], size / size.sum())
         yield from ((row["class"], int(row["group"]), int(n) + 2) for n in extra)  # at least two slices a patient
 
 
-def _rows(rng: np.random.Generator, spread: float, counts: Mapping[str, int]):
-    """The same for other numbers of patients: slices spread about Table 1's mean of the class, groups in turn."""
-    total = table1().groupby("class")[["cases", "slices"]].sum()
-    mean = (total["slices"] / total["cases"]).to_dict() | {"ICC": 10.0, "MET": 6.0}  # medians 70, 33 mm (MCT-LTDiag)
+def _rows(rng: np.random.Generator, q: Mapping[str, float], counts: Mapping[str, int]):
+    """The same for other numbers of patients: slices spread about the class's mean in Table 1, groups in turn."""
+    total, spread = table1().groupby("class")[["cases", "slices"]].sum(), q["size spread"]
+    mean = (total["slices"] / total["cases"]).to_dict() | {kind: q[f"{kind} slices"] for kind in ("ICC", "MET")}
     for kind, count in counts.items():
         size = np.exp(spread * rng.standard_normal(count) - spread**2 / 2)
         for i, n in enumerate(rng.poisson((mean[kind] - 2) * size)):
