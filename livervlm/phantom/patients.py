@@ -24,7 +24,7 @@ N_GROUPS = 5
 class Knobs:
     """How difficult a cohort is, in physical units; None leaves a quantity to `data/phantom.csv`.
 
-    noise: HU sd in the picture.  displacement: mm, head-foot sd between phases (in-plane a third of it).
+    noise: HU sd in the picture, from 2 up.  displacement: mm, head-foot sd between phases (in-plane a third of it).
     diameter: factor on every lesion's size; slice counts follow.  atypical: factor on the atypical patterns' rates.
     uncertain: draw the tables themselves, once per cohort, from what is known about them.
     """
@@ -36,7 +36,7 @@ class Knobs:
     uncertain: bool = False
 
     def __post_init__(self):
-        for name, least in (("noise", 0), ("displacement", 0), ("diameter", 0.2), ("atypical", 0)):
+        for name, least in (("noise", 2), ("displacement", 0), ("diameter", 0.2), ("atypical", 0)):
             value = getattr(self, name)
             if value is not None and not least <= value < 1000:
                 raise InputError(f"knob {name} is {value}: give a number from {least} up")
