@@ -334,3 +334,16 @@ def test_rooms_import_only_from_the_rooms_below():
     checked = shell(code=code)
     assert checked.returncode == 0, checked.stdout
     assert "1 kept, 0 broken" in checked.stdout
+
+
+def test_phantom_studies_go_out_as_dicom_and_come_back_in(here, capsys):
+    assert run("phantom --studies 4 --out practice") == 0
+    assert "DICOM series of 4 phantom patients" in capsys.readouterr().out
+    assert run("import practice/studies.csv --out back.safetensors --size 32") == 0
+    back = LesionSet.load(here / "back.safetensors")
+    assert set(back.label) == {0, 1, 2, 3}
+    assert back.phases == ("NC", "ART", "PV")
+    cyst = back.mask("lesion") & (back.label == 0)[:, None, None, None]
+    assert abs(back.hu[cyst].mean() - 10) < 15  # water, whatever the phase
+    assert run("phantom --studies 4 --out practice") == 2
+    assert "already there" in capsys.readouterr().err
