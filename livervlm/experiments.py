@@ -182,7 +182,7 @@ def write_record(path: str | Path, record: dict) -> None:
 def read_record(path: str | Path) -> dict:
     """Read a record and check that it is whole and unchanged."""
     try:
-        record = json.loads(Path(path).read_text())
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
         whole = record.pop("checksum") == _checksum(record)
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: not a record; delete it and run again") from error

@@ -139,7 +139,7 @@ def read_card(folder: str | Path) -> dict:
     """The `config.json` of a saved model: its `model` and its `provenance`."""
     path = Path(folder) / "config.json"
     try:
-        card = json.loads(path.read_text())
+        card = json.loads(path.read_text(encoding="utf-8"))
         return {"model": card["model"], "provenance": card["provenance"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not the config of a saved model; make one with `livervlm train`") from error

@@ -13,7 +13,7 @@ from .phases import PHASE_NAMES, order_names
 @functools.cache
 def templates() -> dict[str, list[str]]:
     """Template name -> its templates: one for "simple" and "enriched", 16 for "medical"."""
-    return json.loads(data_file("prompts.json").read_text())["templates"]
+    return json.loads(data_file("prompts.json").read_text(encoding="utf-8"))["templates"]
 
 
 def build_prompt(template: str, class_name: str, phases: Sequence[str]) -> str:

@@ -234,7 +234,7 @@ def test_a_new_model_replaces_the_old_one_whole(small, tmp_path):
 def test_nothing_is_unpickled():
     calls = 0
     for file in Path(inspect.getfile(encoders)).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "pickle.load", "pickle.loads"):
                 calls += 1
                 assert {k.arg: ast.unparse(k.value) for k in node.keywords}.get("weights_only") == "True", file

@@ -365,7 +365,8 @@ def cohort(tmp_path, scans):
 NAMES = re.compile(r"Meier|Anna|Weiß|00471103|Lund|phantom|2\.25\.")
 
 
-def test_import_studies(tmp_path, cohort, study, capfd):
+def test_import_studies(tmp_path, cohort, study, capfd, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
     lesions = import_studies(write_manifest(tmp_path, cohort), 24, n_groups=2, progress=True)
     depth = study.box[1] - study.box[0]
     assert lesions.hu.shape == (8 * depth, 3, 24, 24)
@@ -382,7 +383,7 @@ def test_import_studies(tmp_path, cohort, study, capfd):
     lesions.save(tmp_path / "lesions.safetensors")
     stored = (tmp_path / "lesions.safetensors").read_bytes().decode("latin-1")
     shown = "".join(capfd.readouterr())
-    assert "Reading lesions" in shown
+    assert "lesions: 100%" in shown
     assert "WARNING" not in shown
     assert not NAMES.search(stored + shown)
     assert len(LesionSet.load(tmp_path / "lesions.safetensors")) == len(lesions)
