@@ -1,28 +1,65 @@
-"""Cross-validation by patient, and the record that every run leaves."""
+"""Training by a recipe and cross-validation by patient."""
 
 import hashlib
 import json
-import platform
-import subprocess
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from joblib import Parallel, cpu_count, delayed
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
+from . import pretext
+from .augmentation import AUGMENTATIONS
+from .encoders import build_encoder
 from .errors import InputError
 from .lesions import LesionSet, images
 from .metrics import accuracy_over_folds, auc_over_folds, class_accuracy_over_folds
 from .model import Config, LiverVLM
-from .paths import written_whole
+from .paths import cache_home, written_whole
+from .phantom import make_cohort
 from .profiles import Profile
 from .progress import bar
-from .training import autocast_dtype, best_device, fit, predict, to_device
+from .records import data_provenance, read_record, run_provenance, write_record
+from .training import best_device, classification, fit, predict, to_device
 
-SCHEMA = "livervlm.record/1"
+INITS = ("scratch", "imagenet", "phase_shuffle", "simsiam")
+POOL_SEED = 3_000_000  # unlabelled patients; far from the seeds of all cohorts
+SIMSIAM_LR = 0.05 * 32 / 256  # the paper of SimSiam's, for batches of 32
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained.  The default: from random weights, phases in canonical order.
+
+    init: "scratch"; "imagenet"; or a pretext on the training images, "phase_shuffle" or "simsiam", for as many
+    epochs as the profile has.
+    probe: a key of `pretext.PROBES`, through which the pretext sees its images.
+    unlabelled: phantom patients that the pretext sees as well, at the same number of steps.
+    augmentation: a key of `augmentation.AUGMENTATIONS`, or none.
+    epochs: times the profile's: 2 gives a start from scratch the steps of a pretext, 6 is "six versions of each image".
+    every_order: answer with the mean over all phase orders.
+    """
+
+    init: str = "scratch"
+    probe: str | None = None
+    unlabelled: int = 0
+    augmentation: str | None = None
+    epochs: int = 1
+    every_order: bool = False
+
+    def __post_init__(self):
+        choices = {"init": INITS, "probe": (None, *pretext.PROBES), "augmentation": (None, *AUGMENTATIONS)}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                shown = ", ".join(map(str, known))
+                raise InputError(f"recipe: {name} {getattr(self, name)!r} is unknown: choose one of {shown}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,23 +114,82 @@ def train_model(
     index: np.ndarray,
     config: Config,
     profile: Profile,
+    recipe: Recipe | None = None,
     *,
     seed: int = 0,
     checkpoint: str | Path | None = None,
+    after_epoch: Callable[[LiverVLM, int], None] | None = None,
     progress: bool = True,
 ) -> tuple[LiverVLM, list[float]]:
-    """Train a model from random weights on the slices `index`; returns it and its loss by epoch."""
-    device = best_device()
+    """Train a model on the slices `index`; returns it and its loss by epoch."""
+    recipe, device = recipe or Recipe(), best_device()
+    pictures = images(lesions, index, config.window)
     torch.manual_seed(seed)
-    model = LiverVLM(config).to(device)
-    data = to_device(images(lesions, index, config.window), torch.from_numpy(lesions.label[index]), device)
-    return model, fit(model, data, epochs=profile.epochs, seed=seed, checkpoint=checkpoint, progress=progress)
+    model = LiverVLM(config)
+    if recipe.init == "imagenet":
+        model.encoder = build_encoder(config.encoder, len(config.phases), pretrained=True)
+    elif recipe.init != "scratch":
+        pretrained = pretrain(pictures, config.encoder, profile, recipe, seed=seed, progress=progress)
+        model.encoder.load_state_dict(pretrained.encoder.state_dict())
+    model.to(device)
+    history = fit(
+        model,
+        to_device(pictures, torch.from_numpy(lesions.label[index]), device),
+        task=AUGMENTATIONS.get(recipe.augmentation, classification),
+        epochs=recipe.epochs * profile.epochs,
+        seed=seed,
+        checkpoint=checkpoint,
+        after_epoch=after_epoch and (lambda epoch: after_epoch(model, epoch)),
+        progress=progress,
+    )
+    return model, history
+
+
+def pretrain(
+    pictures: Tensor, encoder: str, profile: Profile, recipe: Recipe, *, seed: int = 0, progress: bool = True
+) -> nn.Module:
+    """The pretext of a recipe, run on windowed images (N, P, H, W): the whole `PhaseShuffle` or `SimSiam`, on the CPU.
+
+    The labels have no part in it, nor has any image that is not given.  It is run once and then read from the cache,
+    which knows it by the images, the settings and the code; another process that wants the same waits for it.
+    """
+    n_phases = pictures.shape[1]
+    torch.manual_seed(seed)
+    network = build_encoder(encoder, n_phases)
+    if recipe.init == "simsiam":
+        model, task = pretext.SimSiam(network), pretext.simsiam
+        how = {"lr": SIMSIAM_LR, "optimizer": pretext.sgd, "schedule": pretext.cosine_decay}
+    else:
+        model, task, how = pretext.PhaseShuffle(network, n_phases), pretext.phase_shuffle, {}
+    path = (
+        cache_home() / "pretext" / f"{recipe.init}-{_pretext_key(pictures, encoder, profile, recipe, seed)}.safetensors"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            seen, epochs = pictures, profile.epochs
+            if recipe.unlabelled:
+                seen = torch.cat([pictures, _unlabelled(pictures, recipe.unlabelled, seed)])
+                epochs = max(round(epochs * len(pictures) / len(seen)), 1)
+            if recipe.probe:
+                seen = pretext.PROBES[recipe.probe](seen, torch.Generator().manual_seed(seed))
+            device = best_device()
+            data = to_device(seen, torch.zeros(len(seen)), device)
+            fit(model.to(device), data, task=task, epochs=epochs, seed=seed, progress=progress, **how)
+            with written_whole(path) as temporary:
+                save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, temporary)
+    try:
+        model.cpu().load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        raise InputError(f"{path}: not the weights of this pretext; delete it and run again") from error
+    return model.eval()
 
 
 def cross_validate(
     lesions: LesionSet,
     config: Config,
     profile: Profile,
+    recipe: Recipe | None = None,
     *,
     seed: int = 0,
     records: str | Path | None = None,
@@ -103,127 +199,99 @@ def cross_validate(
 
     records: a folder; each fold is a record in it, written when it is done and not run again.
     """
+    recipe = recipe or Recipe()
     folds = {group: (train, test) for group, train, test in lesions.folds()}
-    paths = {group: _record_path(records, lesions, config, profile, seed, group) for group in folds}
+    paths = {group: _record_path(records, lesions, config, profile, recipe, seed, group) for group in folds}
     done = {group: read_record(path) for group, path in paths.items() if path and path.exists()}
     # On CPU cores, processes of one thread each are faster than one process of many threads; a GPU is one device.
     jobs = 1 if best_device().type == "cuda" else min(cpu_count(), len(folds))
     todo = [
-        delayed(_run_fold)(lesions, config, profile, seed, group, *folds[group], paths[group])
+        delayed(_fold_record)(lesions, config, profile, recipe, seed, group, *folds[group], paths[group])
         for group in folds
         if group not in done
     ]
     ran = Parallel(jobs, return_as="generator_unordered")(todo)
     for record in bar(ran, "folds", progress, total=len(todo)):
         done[record["fold"]] = record
-    slices = [done[group]["slices"] for group in folds]
+    return outcome_of([done[group] for group in folds], lesions.classes)
+
+
+def outcome_of(records: Iterable[dict], classes: tuple[str, ...]) -> Outcome:
+    """The records of some folds put together."""
+    slices = {record["fold"]: record["slices"] for record in records}
     return Outcome(
-        y_true=np.concatenate([s["y_true"] for s in slices]),
-        prob=np.concatenate([s["prob"] for s in slices]),
-        group=np.repeat(list(folds), [len(s["y_true"]) for s in slices]),
-        patient=np.concatenate([s["patient"] for s in slices]),
-        classes=lesions.classes,
-        train_loss={group: done[group]["train_loss"] for group in folds},
+        y_true=np.concatenate([s["y_true"] for s in slices.values()]),
+        prob=np.concatenate([s["prob"] for s in slices.values()]),
+        group=np.repeat(list(slices), [len(s["y_true"]) for s in slices.values()]),
+        patient=np.concatenate([s["patient"] for s in slices.values()]),
+        classes=classes,
+        train_loss={record["fold"]: record["train_loss"] for record in records},
     )
 
 
-def _run_fold(lesions, config, profile, seed, group, train, test, path) -> dict:
-    """Train without one group, answer for it, and leave the record."""
+def run_fold(
+    lesions: LesionSet, train: np.ndarray, test: np.ndarray, config: Config, profile: Profile, recipe: Recipe, seed: int
+) -> dict:
+    """Train on some slices, answer for others: what a record holds of it."""
     start = time.monotonic()
-    model, loss = train_model(lesions, train, config, profile, seed=seed, progress=False)
-    prob = predict(model, images(lesions, test, config.window)).double().numpy()
-    record = {
-        **provenance(lesions, config, profile, seed),
-        "fold": group,
-        "seconds": round(time.monotonic() - start, 1),
-        "train_loss": loss,
-        "slices": {
-            "patient": lesions.patient[test].tolist(),
-            "y_true": lesions.label[test].tolist(),
-            "prob": [[float(f"{p:.6g}") for p in row] for row in prob],  # digits, so that ranks stay
-        },
+    model, loss = train_model(lesions, train, config, profile, recipe, seed=seed, progress=False)
+    prob = predict(model, images(lesions, test, config.window), every_order=recipe.every_order)
+    found = {"train_loss": loss, "slices": slice_answers(lesions, test, prob.double().numpy())}
+    return {**found, "seconds": round(time.monotonic() - start, 1)}
+
+
+def slice_answers(lesions: LesionSet, test: np.ndarray, prob: np.ndarray) -> dict:
+    """Patient, truth and probabilities of the slices `test`, for a record."""
+    return {
+        "patient": lesions.patient[test].tolist(),
+        "y_true": lesions.label[test].tolist(),
+        "prob": [[float(f"{p:.6g}") for p in row] for row in prob],  # digits, so that ranks stay
     }
+
+
+def provenance(lesions: LesionSet, config: Config, profile: Profile, seed: int, recipe: Recipe | None = None) -> dict:
+    """What a number of a trained model needs beside it: code, data, settings, versions, device."""
+    return {
+        **run_provenance(),
+        "data": data_provenance(lesions),
+        "model": asdict(config),
+        "recipe": asdict(recipe or Recipe()),
+        "profile": asdict(profile),
+        "seed": seed,
+        "text_encoder": config.text_encoder if config.head == "text" else None,
+    }
+
+
+def _fold_record(lesions, config, profile, recipe, seed, group, train, test, path) -> dict:
+    found = run_fold(lesions, train, test, config, profile, recipe, seed)
+    record = {**provenance(lesions, config, profile, seed, recipe), "fold": group, **found}
     if path:
         write_record(path, record)
     return record
 
 
-def provenance(lesions: LesionSet, config: Config, profile: Profile, seed: int) -> dict:
-    """What a number needs beside it: code, data, settings, versions, device."""
-    device = best_device()
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    return {
-        **code_provenance("livervlm", "torch", "torchvision", "numpy", "transformers"),
-        "data": {
-            "source": lesions.source,
-            "fingerprint": lesions.fingerprint(),
-            "cohort_key": lesions.cohort_key(),
-        },
-        "model": asdict(config),
-        "profile": asdict(profile),
-        "seed": seed,
-        "text_encoder": config.text_encoder if config.head == "text" else None,
-        "device": {"type": device.type, "name": name, "autocast": str(autocast_dtype(device))},
-    }
-
-
-def code_provenance(*packages: str) -> dict:
-    """The part of it that any run has, also one that trains no model: schema, commit and versions."""
-    return {"schema": SCHEMA, "commit": _commit(), "versions": {p: _version(p) for p in packages}}
-
-
-def write_record(path: str | Path, record: dict) -> None:
-    """Write a record as JSON with a checksum over its content, whole or not at all."""
-    record = json.loads(json.dumps(record))  # what a reader will see: lists for tuples
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps({**record, "checksum": _checksum(record)}, indent=1) + "\n")
-
-
-def read_record(path: str | Path) -> dict:
-    """Read a record and check that it is whole and unchanged."""
-    try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
-        whole = record.pop("checksum") == _checksum(record)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise InputError(f"{path}: not a record; delete it and run again") from error
-    if not whole or record.get("schema") != SCHEMA:
-        raise InputError(f"{path}: changed since it was written, or of another schema; delete it and run again")
-    return record
-
-
-def _checksum(record: dict) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-
-
-def _record_path(folder, lesions: LesionSet, config: Config, profile: Profile, seed: int, group: int) -> Path | None:
+def _record_path(folder, lesions, config, profile, recipe, seed: int, group: int) -> Path | None:
     """Names a fold's record by all that decides its result; absolute, as a process may stand in another folder."""
     if folder is None:
         return None
-    text = json.dumps([asdict(config), asdict(profile), seed, lesions.fingerprint()], sort_keys=True)
-    cell = hashlib.sha256(text.encode()).hexdigest()[:10]
+    settings = [asdict(config), asdict(profile), asdict(recipe), seed, lesions.fingerprint()]
+    cell = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
     return Path(folder).absolute() / f"{config.head}-{profile.name}-{cell}-fold{group}.json"
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def _unlabelled(pictures: Tensor, patients: int, seed: int) -> Tensor:
+    """Images of phantom patients who are in no cohort and no test."""
+    size = pictures.shape[-1]
+    pool = make_cohort(POOL_SEED + seed, size, patients=patients, progress=False)
+    if len(pool.phases) != pictures.shape[1]:
+        raise InputError(f"an unlabelled pool has {len(pool.phases)} phases, these images {pictures.shape[1]}")
+    return images(pool)
 
 
-def _commit() -> str | None:
-    """The checkout's commit, marked where files differ from it; None outside a checkout."""
-    git = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--abbrev=40",
-        "--dirty",
-        "--exclude=*",
-    ]
-    try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
+def _pretext_key(pictures: Tensor, encoder: str, profile: Profile, recipe: Recipe, seed: int) -> str:
+    settings = [encoder, profile.epochs, recipe.init, recipe.probe, recipe.unlabelled, seed, list(pictures.shape)]
+    digest = hashlib.sha256(json.dumps(settings).encode())
+    digest.update(pictures.numpy())
+    for name in ("pretext", "training", "encoders"):  # weights of older code are not those of this one
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    return digest.hexdigest()[:16]

@@ -24,8 +24,9 @@ class Config:
     """What a model is.
 
     head: "text" (a prompt per class through a frozen text encoder), "prototypes" (a learned vector per class,
-    no text) or "fc" (a linear layer, Table 8).  logit_scale: None learns it as CLIP does; a number fixes it,
-    and 1 is the raw cosine of the paper's Equation 3.
+    no text) or "fc" (a linear layer, Table 8).  class_names: the names that stand for the classes in the prompts;
+    None takes their own, and others, such as the same in another order, are a control.  logit_scale: None learns it
+    as CLIP does; a number fixes it, and 1 is the raw cosine of the paper's Equation 3.
     """
 
     classes: tuple[str, ...]
@@ -34,6 +35,7 @@ class Config:
     encoder: str = "resnet18"
     template: str = "enriched"
     text_encoder: str = "minilm"
+    class_names: tuple[str, ...] | None = None
     joint_dim: int = 512
     logit_scale: float | None = None
     window: tuple[float, float] = WINDOW
@@ -64,13 +66,16 @@ class CosineHead(nn.Module):
         """A unit vector for every order and class, (k!, C, joint); one order only for prototypes."""
         return normalize(self.prototypes if self.fc_t is None else self.fc_t(self.text), dim=-1)
 
+    def every_cosine(self, features: Tensor) -> Tensor:
+        """Each image against every class in the prompts of every order, (B, k!, C)."""
+        image = normalize(self.fc_i(features), dim=-1)  # (B, joint)
+        return torch.einsum("bd,ocd->boc", image, self.class_embeddings())
+
     def cosine(self, features: Tensor, order: Tensor) -> Tensor:
         """s_ic of Equation 3, (B, C): image i against class c, in the prompt that names image i's order."""
-        image = normalize(self.fc_i(features), dim=-1)  # (B, joint)
-        classes = self.class_embeddings()  # (k!, C, joint)
-        every = torch.einsum("bd,ocd->boc", image, classes)
-        # Gathered last: picking rows of `classes` instead would add up gradients in no fixed order.
-        row = order.clamp(max=len(classes) - 1).view(-1, 1, 1).expand(-1, 1, every.shape[2])
+        every = self.every_cosine(features)
+        # Gathered last: picking rows of the class embeddings instead would add up gradients in no fixed order.
+        row = order.clamp(max=every.shape[1] - 1).view(-1, 1, 1).expand(-1, 1, every.shape[2])
         return every.gather(1, row).squeeze(1)
 
     def forward(self, features: Tensor, order: Tensor) -> Tensor:
@@ -97,7 +102,8 @@ class LiverVLM(nn.Module):
             self.head = FCHead(self.encoder.dim, len(config.classes))
         else:
             if config.head == "text" and text is None:
-                text = text_bank(config.template, config.classes, config.phases, config.text_encoder)
+                names = config.class_names or config.classes
+                text = text_bank(config.template, names, config.phases, config.text_encoder)
             self.head = CosineHead(self.encoder.dim, config, text)
 
     def forward(self, images: Tensor, order: Tensor | None = None) -> Tensor:
@@ -110,6 +116,12 @@ class LiverVLM(nn.Module):
         features = self.encoder(images)  # (B, dim)
         with _full_precision(images.device.type):  # a bfloat16 cosine has two digits
             return self.head(features.float(), order)
+
+    def every_logit(self, images: Tensor) -> Tensor:
+        """The same against the prompts of every order, (B, k!, C); for the heads "text" and "prototypes"."""
+        features = self.encoder(images)
+        with _full_precision(images.device.type):
+            return self.head.logit_scale * self.head.every_cosine(features.float())
 
     def save_pretrained(self, folder: str | Path, provenance: dict | None = None) -> None:
         """Write `config.json` (readable, with where the weights come from) and `model.safetensors`."""

@@ -25,7 +25,6 @@ from safetensors.numpy import load_file, save_file
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from .errors import InputError
-from .experiments import code_provenance, write_record
 from .lesions import CLASS_NAMES
 from .metrics import macro_auc
 from .paths import cache_home, written_whole
@@ -35,6 +34,7 @@ from .phantom.cohort import MARGIN
 from .phantom.enhancement import COLUMNS
 from .phases import CANONICAL
 from .progress import bar
+from .records import code_provenance, write_record
 from .rois import extract_rois
 
 CHUNK = 100  # patients that are drawn, measured and cached together

@@ -1,6 +1,7 @@
 """Phases of a contrast CT, the one table of their orders, shuffle and inverse (paper sections 3.2 and 3.4)."""
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -29,6 +30,12 @@ def inverses(k: int) -> Tensor:
     table = orders(k)
     undone = table.argsort(dim=1)  # (k!, k): the inverse permutations
     return (undone[:, None] == table[None]).all(dim=2).int().argmax(dim=1)
+
+
+def random_orders(images: Tensor, generator: torch.Generator) -> Tensor:
+    """A random order for each image of (B, P, H, W): (B,) int64, drawn on the CPU, so alike on every device."""
+    draws = torch.randint(math.factorial(images.shape[1]), (len(images),), generator=generator)
+    return draws.to(images.device)
 
 
 def order_names(phases: Sequence[str]) -> list[tuple[str, ...]]:

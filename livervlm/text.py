@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from .compat import import_torchvision
 from .errors import InputError
 from .paths import cache_home, data_file, written_whole
 from .prompts import prompts_by_order
+
+RANDOM = "random"  # no encoder: a random unit vector for each prompt, the control of what text contributes
+RANDOM_DIM = 384  # as MiniLM's
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,11 @@ def encode_text(prompts: Sequence[str], encoder: str) -> Tensor:
     Looked up in the bank shipped with the book, then in the cache; only what neither holds needs the weights.
     Raises `InputError` when those cannot be had.
     """
+    if encoder == RANDOM:
+        seeds = (torch.Generator().manual_seed(zlib.crc32(prompt.encode())) for prompt in prompts)
+        return normalize(torch.stack([torch.randn(RANDOM_DIM, generator=seed) for seed in seeds]), dim=1)
     if encoder not in TEXT_ENCODERS:
-        raise InputError(f"text encoder {encoder!r} is unknown: choose one of {', '.join(TEXT_ENCODERS)}")
+        raise InputError(f"text encoder {encoder!r} is unknown: choose one of {', '.join((*TEXT_ENCODERS, RANDOM))}")
     cached = cache_home() / "text" / f"{encoder}.safetensors"
     known = read_bank(data_file(f"text_bank_{encoder}.safetensors")) | read_bank(cached)
     missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]

@@ -1,6 +1,7 @@
 """One training loop.  What is learned, the task, is passed in; the data already lie on the device."""
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -12,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from .errors import InputError
 from .paths import written_whole
+from .phases import shuffle
 from .progress import bar
 
 CHECKPOINT_SECONDS = 60  # a kill loses about this much work
@@ -63,6 +65,11 @@ def train_step(
     return loss.detach()
 
 
+def adam(model: nn.Module, lr: float) -> torch.optim.Optimizer:
+    """The paper's optimiser (section 4.1)."""
+    return torch.optim.Adam(model.parameters(), lr=lr, fused=next(model.parameters()).device.type in ("cpu", "cuda"))
+
+
 def fit(
     model: nn.Module,
     data: Batch,
@@ -71,21 +78,27 @@ def fit(
     epochs: int,
     batch_size: int = 32,  # this and the learning rate: paper section 4.1
     lr: float = 5e-4,
+    optimizer: Callable[[nn.Module, float], torch.optim.Optimizer] = adam,
+    schedule: Callable[[float], float] | None = None,
+    after_epoch: Callable[[int], None] | None = None,
     seed: int = 0,
     checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> list[float]:
-    """Train `model` in place with Adam; returns the mean loss of every epoch.
+    """Train `model` in place; returns the mean loss of every epoch.
 
-    data: tensors of one length on the model's device.  checkpoint: a file written about once a minute and at
-    the end of training; where it exists the run goes on from it, to the same weights as an uninterrupted run.
+    data: tensors of one length on the model's device.  schedule: from the share of epochs that is done, 0 to 1, to
+    the factor on the learning rate of every parameter group that is not marked `constant`.  after_epoch: called
+    with the number of epochs done; the model may be in evaluation mode when it returns.  checkpoint: a file written
+    about once a minute and at the end of training; where it exists the run goes on from it, to the same weights as
+    an uninterrupted run.
     """
     device = next(model.parameters()).device
     dtype = autocast_dtype(device)
-    model.to(memory_format=torch.channels_last).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=device.type in ("cpu", "cuda"))
+    model.to(memory_format=torch.channels_last)
+    optimizer = optimizer(model, lr)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
-    n = len(data["label"])
+    n = len(next(iter(data.values())))
     settings = {"batch_size": batch_size, "lr": lr, "seed": seed, "n": n}
     if checkpoint:  # goes on only with the weights and the data it began with
         settings["start"] = _digest([*model.state_dict().values(), *data.values()])
@@ -94,6 +107,10 @@ def fit(
     saved = time.monotonic()
     run = bar(range(len(history), epochs), "epochs", progress, initial=len(history), total=epochs)
     for epoch in run:
+        model.train()
+        for group in optimizer.param_groups if schedule else ():
+            if not group.get("constant"):
+                group["lr"] = lr * schedule(epoch / epochs)
         # One generator per epoch, on the CPU: the same draws on every device and after a resume.
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
         torch.manual_seed(seed * 100_003 + epoch)  # for layers that draw by themselves, such as dropout
@@ -105,6 +122,8 @@ def fit(
             total += train_step(model, batch, task, optimizer, scaler, dtype, generator) * len(index)
         history.append(total.item() / sum(map(len, batches)))
         run.set_postfix(loss=f"{history[-1]:.3f}")
+        if after_epoch:
+            after_epoch(epoch + 1)
         if checkpoint and (epoch == epochs - 1 or time.monotonic() - saved > CHECKPOINT_SECONDS):
             with written_whole(checkpoint) as temporary:
                 state = {name: part.state_dict() for name, part in parts.items()}
@@ -114,11 +133,23 @@ def fit(
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
-    """Class probabilities of windowed images (N, P, H, W) in canonical order, (N, C) float32 on the CPU."""
+def predict(model: nn.Module, images: Tensor, *, every_order: bool = False, batch_size: int = 256) -> Tensor:
+    """Class probabilities of windowed images (N, P, H, W) in canonical order, (N, C) float32 on the CPU.
+
+    every_order: instead the mean over all k! orders of the phases, each with the prompts that name it.
+    """
     device = next(model.parameters()).device
     model.eval()
-    return torch.cat([model(part.to(device)).softmax(dim=1).cpu() for part in images.split(batch_size)])
+    answers = []
+    for part in images.split(batch_size):
+        part = part.to(device)
+        if every_order:
+            every = (torch.full((len(part),), o, device=device) for o in range(math.factorial(images.shape[1])))
+            prob = torch.stack([model(shuffle(part, order), order).softmax(dim=1) for order in every]).mean(dim=0)
+        else:
+            prob = model(part).softmax(dim=1)
+        answers.append(prob.cpu())
+    return torch.cat(answers)
 
 
 def _resume(path: str | Path, settings: dict, parts: dict, device: torch.device) -> list[float]:

@@ -10,11 +10,12 @@ import torch
 
 from livervlm import experiments, training
 from livervlm.errors import InputError
-from livervlm.experiments import config_for, cross_validate, provenance, read_record, train_model, write_record
+from livervlm.experiments import config_for, cross_validate, provenance, train_model
 from livervlm.lesions import images
 from livervlm.metrics import accuracy_over_folds
 from livervlm.model import Config
 from livervlm.profiles import PROFILES, current_profile, get_profile
+from livervlm.records import read_record, write_record
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_training_never_sees_a_picture_of_the_group_it_is_tested_on(validate, to
         experiments, "fit", lambda m, data, **s: seen.append(hashes(data["image"])) or fit(m, data, **s)
     )
     monkeypatch.setattr(
-        experiments, "predict", lambda m, pictures: asked.append(hashes(pictures)) or predict(m, pictures)
+        experiments, "predict", lambda m, pictures, **s: asked.append(hashes(pictures)) or predict(m, pictures, **s)
     )
     validate()
     every = hashes(images(toy))
@@ -117,7 +118,7 @@ def test_a_record_says_what_its_numbers_come_from(validate, toy, tmp_path):
     record = read_record(next(tmp_path.glob("*fold2.json")))
     assert record["commit"] is None or len(record["commit"].removesuffix("-dirty")) == 40
     assert record["versions"]["torch"] == torch.__version__
-    assert set(record["versions"]) == {"livervlm", "torch", "torchvision", "numpy", "transformers"}
+    assert set(record["versions"]) == {"livervlm", "torch", "torchvision", "numpy", "scikit-learn", "transformers"}
     assert record["device"]["type"] in ("cpu", "cuda")
     assert record["text_encoder"] == "minilm"
     assert (record["profile"]["name"], record["profile"]["epochs"], record["seed"]) == ("smoke", 2, 4)
@@ -168,7 +169,7 @@ def test_a_record_of_another_schema_is_refused(tmp_path):
 def test_records_keep_small_probabilities_apart(validate, tmp_path, monkeypatch):
     """A scale of up to 100 makes probabilities far below a millionth; their order is what an AUC is made of."""
     small = torch.tensor([[1.0, 1e-7 / (i + 1), 1e-9 * (i + 1), 0.0] for i in range(8)])
-    monkeypatch.setattr(experiments, "predict", lambda model, pictures: small)
+    monkeypatch.setattr(experiments, "predict", lambda model, pictures, **settings: small)
     outcome = validate(records=tmp_path)
     assert outcome.prob[:8] == pytest.approx(small.numpy(), rel=1e-5)
 
