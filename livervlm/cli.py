@@ -1,4 +1,4 @@
-"""The command line: `livervlm phantom | import | train | predict | evaluate`.
+"""The command line: `livervlm phantom | import | train | predict | evaluate | reproduce`.
 
 Heavy imports stay inside the commands, so that `--help` is quick.
 """
@@ -160,6 +160,35 @@ def evaluate(arguments: argparse.Namespace) -> None:
     print(NOT_FOR_DIAGNOSIS)
 
 
+def reproduce(arguments: argparse.Namespace) -> None:
+    from . import reproduce as house
+
+    chosen = house.select(arguments.row or (), arguments.table, arguments.set)
+    if arguments.list:
+        return _list_rows(chosen)
+    profile, protocol = _profile(arguments), arguments.protocol
+    out_of_reach = {row.name: why for row in chosen if (why := house.unreachable(row, profile))}
+    able = [row for row in chosen if row.name not in out_of_reach]
+    how = (protocol, arguments.cohorts, profile, arguments.test_patients)
+    counts = house.run(house.cells(able, *how), arguments.out, jobs=arguments.jobs, dask=arguments.dask)
+    print(
+        f"{arguments.out}: {counts['now']} cells run, {counts['before']} were there before, "
+        f"{counts['elsewhere']} are being run by another process"
+    )
+    print(house.summary(able, arguments.out, *how).to_string())
+    for name, why in out_of_reach.items():
+        print(f"not run: {name}: {why}")
+    print(NOT_FOR_DIAGNOSIS)
+
+
+def _list_rows(chosen) -> None:
+    for row in chosen:
+        printed = ", ".join(f"{table}: {model}" for table, model in row.printed) or "control"
+        mean, sd = row.printed_figures.get("acc", (None, None))
+        figure = f"; the paper's accuracy: {mean:.2f} ± {sd:.2f} %" if mean else ""
+        print(f"{row.name}  [{row.set}]\n    {printed}{figure}\n    needs: {row.needs}")
+
+
 def _answer(model, lesions, arguments):
     from .lesions import images
     from .training import best_device
@@ -270,6 +299,29 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("data")
     sub.add_argument("--model", help="a folder made by `train`")
     sub.add_argument("--records", metavar="FOLDER", help="keep each fold's record here; done folds are not run again")
+
+    sub = command(
+        "reproduce",
+        reproduce,
+        "Run rows of the paper's tables and their controls on the phantom; the same command goes on where it stopped.",
+        "livervlm reproduce --table 7 --profile smoke",
+    )
+    sub.add_argument("--list", action="store_true", help="say which rows there are, and run none")
+    sub.add_argument("--table", type=int, choices=range(3, 10), help="the rows of one table")
+    sub.add_argument("--set", help="the rows of one set: core, controls, encoders ...")
+    sub.add_argument("--row", action="append", metavar="NAME", help="one row; may be given again")
+    sub.add_argument(
+        "--protocol",
+        choices=("paper", "population", "development"),
+        default="paper",
+        help="paper: five folds of 85 patients; population: train on 85, test on many others; development: the same "
+        "on patients of its own, with learning curves (default: paper)",
+    )
+    sub.add_argument("--cohorts", type=_at_least(1), default=1, metavar="N", help="number of cohorts (default 1)")
+    sub.add_argument("--test-patients", type=_at_least(4), default=2000, metavar="N", help="of a pool (default 2000)")
+    sub.add_argument("--out", default="results", metavar="FOLDER", help="where records are kept (default: results)")
+    sub.add_argument("--jobs", type=_at_least(1), metavar="N", help="local processes (default: one a core)")
+    sub.add_argument("--dask", metavar="ADDRESS", help="run on the workers of this Dask scheduler instead")
     return parser
 
 
