@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from .errors import InputError
 from .model import LiverVLM
 from .phases import random_orders, shuffle
 
@@ -33,6 +34,8 @@ def mismatched(model: LiverVLM, batch: Batch, generator: torch.Generator) -> Ten
 
 def all_prompts(model: LiverVLM, batch: Batch, generator: torch.Generator) -> Tensor:
     """A random order, and the prompts of all orders compete: the right class in the right order must win."""
+    if model.config.head != "text":
+        raise InputError(f"prompts of all orders compete only with the head text, not with {model.config.head}")
     order = random_orders(batch["image"], generator)
     logits = model.every_logit(shuffle(batch["image"], order))  # (B, k!, C)
     return cross_entropy(logits.flatten(1), order * logits.shape[2] + batch["label"])

@@ -7,10 +7,10 @@ import pytest
 
 from livervlm import figures, observer
 from livervlm.errors import InputError
-from livervlm.records import read_record, write_record
 from livervlm.lesions import CLASS_NAMES
 from livervlm.phantom import draw_patients
 from livervlm.phantom.enhancement import read_table
+from livervlm.records import read_record, write_record
 
 SIZE = 24
 
