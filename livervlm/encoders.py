@@ -16,7 +16,7 @@ from .errors import InputError
 class ImageEncoder(nn.Module):
     """Phases as channels -> feature map -> its mean over space (section 3.2).
 
-    body: (B, P, H, W) -> (B, dim, h, w).  norm: (B, dim, 1, 1) -> the same, for a network that normalises after pooling.
+    body: (B, P, H, W) -> (B, dim, h, w).  norm: (B, dim, 1, 1) -> the same, where a network normalises after pooling.
     """
 
     def __init__(self, body: nn.Module, dim: int, norm: nn.Module | None = None):

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from email.message import Message
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 
@@ -48,14 +49,15 @@ def torchvisions(name: str) -> nn.Module:
     from torchvision.models import get_model
 
     torch.manual_seed(0)
-    net = get_model(TORCHVISION[name]).eval()
+    net = get_model(TORCHVISION[name])
     with torch.no_grad():
         for weight in net.parameters():
             weight += 0.1 * weight.abs().mean().clamp(min=0.1) * torch.randn_like(weight)
-        for key, buffer in net.named_buffers():
-            if "running" in key:
-                buffer += 0.2 * torch.rand_like(buffer)
-    return net
+        for layer in net.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = 1  # running means and variances of a single batch, which keep a signal alive
+        net(as_torchvision_wants(name, torch.randn(8, 3, 64, 64)))
+    return net.eval()
 
 
 @torch.no_grad()
@@ -83,28 +85,25 @@ def test_pretrained_features_are_those_that_torchvision_feeds_its_classifier(nam
     wanted = what_it_feeds_its_classifier(oracle, as_torchvision_wants(name, images))
     with torch.no_grad():
         assert torch.allclose(ours(images), wanted, rtol=1e-4, atol=1e-4 * wanted.abs().max())
-        assert wanted.std(dim=0).max() > 1e-2 * wanted.abs().max()  # tells images apart
-        # As many equal phases as one likes are a picture whose three colours are equal.
-        grey = images[:, :1]
-        for n in (1, 2, 6) if name != "video_swin_t" else ():
-            inflated = build_encoder(name, n, pretrained=True).eval()
-            wanted = what_it_feeds_its_classifier(oracle, grey.expand(-1, 3, -1, -1))
-            found = inflated(grey.expand(-1, n, -1, -1))
+        assert wanted.std(dim=0).max() > 0.01 * wanted.abs().max()  # the network tells images apart
+        if name != "video_swin_t":  # four equal phases are a picture whose three colours are equal
+            inflated = build_encoder(name, 4, pretrained=True).eval()
+            found, grey = inflated(images[:, :1].expand(-1, 4, -1, -1)), images[:, :1].expand(-1, 3, -1, -1)
+            wanted = what_it_feeds_its_classifier(oracle, grey)
             assert torch.allclose(found, wanted, rtol=1e-3, atol=1e-3 * wanted.abs().max())
     assert [file.name for file in hub.iterdir()] == [FILES[name]]
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_any_number_of_phases_and_any_size(name):
-    for n_phases in range(1, 7):
-        with torch.device("meta"):
-            encoder = build_encoder(name, n_phases)
-            for size in (32, 75, 96, 224):
-                images = torch.empty(2, n_phases, size, size)
-                maps = encoder.forward_features(images)
-                assert maps.shape[:2] == (2, encoder.dim) == (2, DIM[name])
-                assert {side in (size // 32, -(-size // 32)) for side in maps.shape[2:]} == {True}
-                assert encoder(images).shape == (2, encoder.dim)
+@pytest.mark.parametrize(("n_phases", "size"), [(1, 32), (5, 75), (6, 224)])
+def test_any_number_of_phases_and_any_size(name, n_phases, size):
+    with torch.device("meta"):
+        encoder = build_encoder(name, n_phases)
+        features = encoder.forward_features(torch.empty(2, n_phases, size, size))
+        assert features.shape[:2] == (2, encoder.dim) == (2, DIM[name])
+        assert set(features.shape[2:]) <= {size // 32, -(-size // 32)}
+        encoder.body = nn.Identity()
+        assert encoder(features).shape == (2, encoder.dim)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "convnext_tiny", "efficientnet_v2_s"])
@@ -128,11 +127,8 @@ def test_the_training_loop_moves_every_weight(name):
     encoder = build_encoder(name, 2)
     before = {key: value.clone() for key, value in encoder.named_parameters()}
     data = {"image": torch.randn(4, 2, 33, 33), "label": torch.arange(4)}
-    loss = lambda model, batch, generator: nn.functional.cross_entropy(model(batch["image"]), batch["label"])  # noqa: E731
-    (first,) = fit(encoder, data, loss, epochs=1, progress=False)
-    assert first > 0
-    still = [key for key, value in encoder.named_parameters() if torch.equal(value, before[key])]
-    assert len(still) == 0, still
+    fit(encoder, data, epochs=1, progress=False)
+    assert [key for key, value in encoder.named_parameters() if torch.equal(value, before[key])] == []
 
 
 def test_phases_of_a_video_are_frames_in_their_order():
@@ -140,16 +136,6 @@ def test_phases_of_a_video_are_frames_in_their_order():
     encoder, images = build_encoder("video_swin_t", 3).eval(), torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         assert not torch.allclose(encoder(images), encoder(images.flip(1)), atol=1e-3)
-
-
-class Half(io.BytesIO):
-    """The answer of a server that stops early."""
-
-    def info(self):
-        return {}
-
-    def getheaders(self, name):
-        return []
 
 
 def broken_line(request):
@@ -162,7 +148,7 @@ def missing_page(request):
 
 def half(request):
     answer = io.BytesIO(b"PK half of a file")
-    answer.info = lambda: type("Headers", (), {"getheaders": lambda self, name: ["1000"]})()
+    answer.info = lambda: Message()
     return answer
 
 
@@ -205,7 +191,7 @@ BROKEN = {
 @pytest.mark.parametrize("spoil", BROKEN.values(), ids=BROKEN)
 def test_a_broken_file_is_an_error_of_one_line_and_nothing_in_it_runs(spoil, hub):
     spoil(hub / FILES["resnet18"])
-    with pytest.raises(InputError, match="not the weights of resnet18 .*; delete it and run again") as caught:
+    with pytest.raises(InputError, match=r"not the weights of resnet18 .*; delete it and run again") as caught:
         build_encoder("resnet18", 3, pretrained=True)
     assert "\n" not in str(caught.value)
     assert not (hub.parents[1] / "exploded").exists()
