@@ -1,0 +1,203 @@
+"""Encoders against torchvision's own networks, for any number of phases, and pretrained weights without a network."""
+
+import io
+import os
+import subprocess
+import sys
+from email.message import Message
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+
+import pytest
+import torch
+from torch import nn
+
+from livervlm.compat import import_torchvision
+from livervlm.encoders import ENCODERS, build_encoder
+from livervlm.errors import InputError
+from livervlm.training import fit
+
+TORCHVISION = {name: name for name in ENCODERS} | {"video_swin_t": "swin3d_t"}
+DIM = dict(zip(ENCODERS, (512, 2048, 768, 1280, 768), strict=True))
+FILES = dict(
+    resnet18="resnet18-f37072fd.pth",
+    resnet50="resnet50-0676ba61.pth",
+    convnext_tiny="convnext_tiny-983f1562.pth",
+    efficientnet_v2_s="efficientnet_v2_s-dd5fe13b.pth",
+    video_swin_t="swin3d_t-7615ae03.pth",
+)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty folder of the hub, and no network behind it."""
+
+    def urlopen(request, *args, **kwargs):
+        raise URLError("no network")
+
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "urlopen", urlopen)
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def torchvisions(name: str) -> nn.Module:
+    """torchvision's network, every weight away from the ones and zeros that hide mistakes."""
+    import_torchvision()
+    from torchvision.models import get_model
+
+    torch.manual_seed(0)
+    net = get_model(TORCHVISION[name])
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight += 0.1 * weight.abs().mean().clamp(min=0.1) * torch.randn_like(weight)
+        for layer in net.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = 1  # running means and variances of a single batch, which keep a signal alive
+        net(as_torchvision_wants(name, torch.randn(8, 3, 64, 64)))
+    return net.eval()
+
+
+@torch.no_grad()
+def what_it_feeds_its_classifier(net: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """The input of the last linear layer, before dropout."""
+    fed = []
+    last = [module for module in net.modules() if isinstance(module, nn.Linear)][-1]
+    hook = last.register_forward_pre_hook(lambda module, inputs: fed.append(inputs[0]))
+    net(images)
+    hook.remove()
+    return fed[0]
+
+
+def as_torchvision_wants(name: str, images: torch.Tensor) -> torch.Tensor:
+    """Phases as colours; for Video-Swin as the frames of a grey video in red, green and blue."""
+    return images[:, None].expand(-1, 3, -1, -1, -1) if name == "video_swin_t" else images
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_pretrained_features_are_those_that_torchvision_feeds_its_classifier(name, hub):
+    oracle = torchvisions(name)
+    torch.save(oracle.state_dict(), hub / FILES[name])
+    ours = build_encoder(name, 3, pretrained=True).eval()
+    images = torch.randn(2, 3, 75, 75)  # no multiple of a patch
+    wanted = what_it_feeds_its_classifier(oracle, as_torchvision_wants(name, images))
+    with torch.no_grad():
+        assert torch.allclose(ours(images), wanted, rtol=1e-4, atol=1e-4 * wanted.abs().max())
+        assert wanted.std(dim=0).max() > 0.01 * wanted.abs().max()  # the network tells images apart
+        if name != "video_swin_t":  # four equal phases are a picture whose three colours are equal
+            inflated = build_encoder(name, 4, pretrained=True).eval()
+            found, grey = inflated(images[:, :1].expand(-1, 4, -1, -1)), images[:, :1].expand(-1, 3, -1, -1)
+            wanted = what_it_feeds_its_classifier(oracle, grey)
+            assert torch.allclose(found, wanted, rtol=1e-3, atol=1e-3 * wanted.abs().max())
+    assert [file.name for file in hub.iterdir()] == [FILES[name]]
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize(("n_phases", "size"), [(1, 32), (5, 75), (6, 224)])
+def test_any_number_of_phases_and_any_size(name, n_phases, size):
+    with torch.device("meta"):
+        encoder = build_encoder(name, n_phases)
+        features = encoder.forward_features(torch.empty(2, n_phases, size, size))
+        assert features.shape[:2] == (2, encoder.dim) == (2, DIM[name])
+        assert set(features.shape[2:]) <= {size // 32, -(-size // 32)}
+        encoder.body = nn.Identity()
+        assert encoder(features).shape == (2, encoder.dim)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "convnext_tiny", "efficientnet_v2_s"])
+def test_a_random_stem_for_other_phases_is_drawn_as_torchvision_draws_its_own(name):
+    torch.manual_seed(0)
+    own, ours = (next(build_encoder(name, n).body.parameters()) for n in (3, 5))
+    assert ours.shape == (own.shape[0], 5, *own.shape[2:])
+    assert ours.std().item() == pytest.approx(own.std().item(), rel=0.08)
+    assert not torch.allclose(ours[:, 0], ours[:, 1])
+
+
+def test_random_grey_patches_are_drawn_as_a_convolution_draws_its_own():
+    torch.manual_seed(0)
+    ours = build_encoder("video_swin_t", 3).body.stem.weight
+    assert ours.std().item() == pytest.approx(nn.Conv3d(1, 96, (2, 4, 4)).weight.std().item(), rel=0.08)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_training_loop_moves_every_weight(name):
+    torch.manual_seed(0)
+    encoder = build_encoder(name, 2)
+    before = {key: value.clone() for key, value in encoder.named_parameters()}
+    data = {"image": torch.randn(4, 2, 33, 33), "label": torch.arange(4)}
+    fit(encoder, data, epochs=1, progress=False)
+    assert [key for key, value in encoder.named_parameters() if torch.equal(value, before[key])] == []
+
+
+def test_phases_of_a_video_are_frames_in_their_order():
+    torch.manual_seed(0)
+    encoder, images = build_encoder("video_swin_t", 3).eval(), torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert not torch.allclose(encoder(images), encoder(images.flip(1)), atol=1e-3)
+
+
+def broken_line(request):
+    raise ConnectionResetError("reset by peer")
+
+
+def missing_page(request):
+    raise HTTPError(request.full_url, 404, "Not Found", {}, None)
+
+
+def half(request):
+    answer = io.BytesIO(b"PK half of a file")
+    answer.info = lambda: Message()
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("urlopen", "reason"),
+    [(None, "no network"), (broken_line, "reset by peer"), (missing_page, "404: Not Found"), (half, "invalid hash")],
+)
+def test_weights_out_of_reach_are_an_error_of_one_line_and_leave_no_file(urlopen, reason, hub, monkeypatch):
+    if urlopen:
+        monkeypatch.setattr(torch.hub, "urlopen", urlopen)
+    with pytest.raises(InputError, match=reason) as caught:
+        build_encoder("resnet18", 3, pretrained=True)
+    message = str(caught.value)
+    assert message.startswith(f"{hub / FILES['resnet18']}: pretrained weights of resnet18")
+    assert "run once with a network, or fetch https://" in message
+    assert "\n" not in message
+    assert list(hub.iterdir()) == []
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, (os.environ["TORCH_HOME"] + "/exploded",)
+
+
+def shorten(file: Path) -> None:
+    torch.save(nn.Linear(2, 2).state_dict(), file)
+    file.write_bytes(file.read_bytes()[:-200])
+
+
+BROKEN = {
+    "empty": lambda file: file.touch(),
+    "a page": lambda file: file.write_text("<html>please log in</html>"),
+    "cut off": shorten,
+    "of another network": lambda file: torch.save(nn.Linear(2, 2).state_dict(), file),
+    "a list": lambda file: torch.save([1, 2], file),
+    "code to run": lambda file: torch.save({"conv1.weight": Bomb()}, file),
+}
+
+
+@pytest.mark.parametrize("spoil", BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_is_an_error_of_one_line_and_nothing_in_it_runs(spoil, hub):
+    spoil(hub / FILES["resnet18"])
+    with pytest.raises(InputError, match=r"not the weights of resnet18 .*; delete it and run again") as caught:
+        build_encoder("resnet18", 3, pretrained=True)
+    assert "\n" not in str(caught.value)
+    assert not (hub.parents[1] / "exploded").exists()
+
+
+def test_importing_the_module_does_not_import_torchvision():
+    code = "import sys, livervlm.encoders; print('torchvision' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
