@@ -5,9 +5,10 @@ GRIMMER (Brown & Heathers 2017; Anaya 2016), here over the five folds whose size
 accuracy is the share of correct slices in each fold, averaged over the folds, with the population sd (ddof=0);
 `definitions_of_accuracy` shows why.  A class's accuracy is the same over the slices of that class: its recall.
 
-A row that fits may rest on these counts; uniqueness holds among the counts of Table 1 and within `TOLERANCE`.  A row
-that fits no counts may come from another split, from an average over repeats, or from a misprint: from outside these
-cannot be told apart, and none of them says that anybody did anything wrong.
+A row that fits may rest on these counts, and how much that says depends on how easily such figures fit by chance:
+seldom for CYST and FNH, often for HCC and HEM (`chance_of_fitting`).  What is unique is so among the counts of
+Table 1 and within `TOLERANCE`.  A row that fits no counts may come from another split, from an average over repeats,
+or from a misprint: from outside these cannot be told apart.
 """
 
 import functools
@@ -41,16 +42,15 @@ def counts_behind(mean: float, sd: float, sizes: Sequence[int], tolerance: float
 
     mean, sd: percent, as printed.  sizes: n_1 to n_F, the cases in each fold.  tolerance: points that either may be
     off; take more than half a unit of the last printed decimal.  No ways (W = 0) means that figures and sizes
-    disagree, not which of them is wrong.
+    disagree, not which of them is wrong, nor why.
 
     InputError: a mean outside 0 to 100, a negative sd, fewer than two folds or an empty one, or folds so large that
     their counts are too many to list (then the figures say little about them).
     """
     sizes = _checked(mean, sd, sizes, tolerance)
     middle = len(sizes) // 2
-    first, second = (
-        _near_counts(mean, sd, sizes, tolerance, folds) for folds in (range(middle), range(middle, len(sizes)))
-    )
+    first = _near_counts(mean, sd, sizes, tolerance, range(middle))
+    second = _near_counts(mean, sd, sizes, tolerance, range(middle, len(sizes)))
     i, j = _pairs(100 * first / sizes, 100 * second / sizes, mean, sd, tolerance)
     return np.unique(first[i] + second[j], axis=0)
 
@@ -68,6 +68,23 @@ def folds_behind(
     first, second = _sums(counts[:middle], len(sizes)), _sums(counts[middle:], len(sizes))
     i, j = _pairs(100 * first / sizes, 100 * second / sizes, mean, sd, tolerance)
     return np.unique(first[i] + second[j], axis=0)
+
+
+def chance_of_fitting(mean: float, sd: float, sizes: Sequence[int], reach: float = 0.25) -> float:
+    """How easily figures like these fit: the share, 0 to 1, of all figures around them that fit some counts.
+
+    Around means in steps of 0.01 up to `reach` points off, in mean and in sd.  Near 1, a fit says nothing; near 0,
+    it is hard to come by without these sizes.  Other arguments and InputError as in `counts_behind`.
+    """
+    share = 100 * counts_behind(mean, sd, sizes, reach + TOLERANCE) / np.asarray(sizes)
+    steps = np.arange(-round(100 * reach), round(100 * reach) + 1) / 100
+    means, sds = mean + steps, sd + steps
+    means, sds = means[(means >= 0) & (means <= 100)], sds[sds >= 0]
+    near_mean, near_sd = (
+        np.abs(found[:, None] - around) <= TOLERANCE
+        for found, around in ((share.mean(axis=1), means), (share.std(axis=1), sds))
+    )  # (W, figures around)
+    return float((near_mean.T.astype(float) @ near_sd.astype(float) > 0).mean())
 
 
 def implied_accuracy(printed: Sequence[tuple[float, float]], sizes: np.ndarray) -> tuple[float, float]:
@@ -95,16 +112,18 @@ class PaperRow:
 
     tables: where it is printed.  model: its name in the first of them.  printed: part -> (mean, sd), the parts being
     classes, "accuracy" (percent) and "AUC"; a missing sd is 0.  fitting: part -> number of ways to fit it alone, AUC
-    left out.  solutions: sets of fold accuracies that fit all of them together (0 where a part fits in no way).
-    folds: accuracy in G1 to G5, percent, where a row with class figures has one solution, else None.  implied:
-    (centre, reach) by `implied_accuracy`.  attainable: lowest and highest mean accuracy that the ways to fit each
-    class add up to; these two are None without class figures, the second also where a class fits in no way.
+    left out.  by_chance: class -> `chance_of_fitting`.  solutions: sets of fold accuracies that fit all classes and
+    the accuracy together (0 where a part fits in no way).  folds: accuracy in G1 to G5, percent, where a row with
+    class figures has one solution, else None.  implied: (centre, reach) by `implied_accuracy`.  attainable: lowest and
+    highest mean accuracy that the ways to fit each class add up to.  Without class figures these two are None, and
+    where a class fits in no way the second is.
     """
 
     tables: tuple[int, ...]
     model: str
     printed: dict[str, tuple[float, float]]
     fitting: dict[str, int]
+    by_chance: dict[str, float]
     solutions: int
     folds: tuple[float, ...] | None
     implied: tuple[float, float] | None
@@ -165,11 +184,13 @@ def rows_table() -> pd.DataFrame:
             | {"status": row.status, "failing": ", ".join(row.failing), "solutions": row.solutions}
             | {f"G{i}": accuracy for i, accuracy in enumerate(folds, start=1)}
             | {f"ways {part}": ways for part, ways in row.fitting.items()}
+            | {f"by chance {part}": share for part, share in row.by_chance.items()}
             | dict(zip(("implied", "reach"), row.implied or (np.nan, np.nan), strict=True))
             | dict(zip(("lowest", "highest"), row.attainable or (np.nan, np.nan), strict=True))
             | {"class figures allow": row.class_figures_allow, "AUC possible": row.auc_possible}
         )
-    return pd.DataFrame(lines).set_index("model")
+    table = pd.DataFrame(lines).set_index("model")
+    return table.astype({name: "Int64" for name in table if name.startswith("ways ")})
 
 
 class PairedDifference(NamedTuple):
@@ -246,15 +267,15 @@ def _examine(
     fitting = {part: len(found) for part, found in ways.items()}
     overall = ways.pop("accuracy")
     if not ways:
-        return PaperRow(tables, model, printed, fitting, len(overall), None, None, None)
-    solutions, attainable = np.empty((0, len(total))), None
+        return PaperRow(tables, model, printed, fitting, {}, len(overall), None, None, None)
+    by_chance = {part: chance_of_fitting(*printed[part], sizes[part]) for part in ways}
+    solutions, attainable = folds_behind(list(ways.values()), *printed["accuracy"], total), None
     if all(fitting[part] for part in ways):
-        solutions = folds_behind(list(ways.values()), *printed["accuracy"], total)
         means = [(100 * found / total).mean(axis=1) for found in ways.values()]  # they add up over classes
         attainable = float(sum(m.min() for m in means)), float(sum(m.max() for m in means))
     folds = tuple((100 * solutions[0] / total).tolist()) if len(solutions) == 1 else None
     implied = implied_accuracy([printed[part] for part in ways], slices)
-    return PaperRow(tables, model, printed, fitting, len(solutions), folds, implied, attainable)
+    return PaperRow(tables, model, printed, fitting, by_chance, len(solutions), folds, implied, attainable)
 
 
 def _printed_rows() -> list[tuple[tuple[int, ...], str, dict[str, tuple[float, float]]]]:
@@ -276,17 +297,17 @@ def _printed_rows() -> list[tuple[tuple[int, ...], str, dict[str, tuple[float, f
 
 
 def _checked(mean: float, sd: float, sizes: Sequence[int], tolerance: float) -> np.ndarray:
-    """`sizes` as an array (F,), when all four can be what they are said to be."""
-    counts = np.asarray(sizes)
-    if counts.ndim != 1 or len(counts) < 2 or counts.dtype.kind not in "iu" or (counts < 1).any():
-        raise InputError(f"sizes {sizes}: not two or more folds of at least one case each; give whole numbers")
+    """`sizes` as an array (F,), where all four are possible."""
+    sizes = np.asarray(sizes)
+    if sizes.ndim != 1 or len(sizes) < 2 or sizes.dtype.kind not in "iu" or (sizes < 1).any():
+        raise InputError(f"sizes {sizes.tolist()}: not two or more folds of one case or more; give whole numbers")
     if not 0 <= mean <= 100:
         raise InputError(f"mean {mean:g}: lies outside 0 to 100; give it in percent")
     if not 0 <= sd < math.inf:
         raise InputError(f"sd {sd:g}: is not a number from 0 up; give it in percent, 0 where every fold is the same")
     if not 0 < tolerance < math.inf:
         raise InputError(f"tolerance {tolerance:g}: is not above 0; give the points that mean and sd may be off")
-    return counts
+    return sizes
 
 
 def _near_counts(mean: float, sd: float, sizes: np.ndarray, tolerance: float, folds: range) -> np.ndarray:
@@ -311,6 +332,8 @@ def _sums(counts: Sequence[np.ndarray], folds: int) -> np.ndarray:
     """Every different sum of one row from each of `counts`, (W, folds)."""
     total = np.zeros((1, folds), dtype=int)
     for ways in counts:
+        if len(total) * len(ways) > _MOST_HALVES:
+            raise InputError(f"counts: {len(total) * len(ways)} ways to add them up are too many; take less tolerance")
         total = np.unique((total[:, None] + ways).reshape(-1, folds), axis=0)
     return total
 
