@@ -26,8 +26,9 @@ from .paths import data_file
 from .phantom import table1
 
 # Points.  A result rounded to two decimals is off by up to 0.005, and by as much again where each fold was rounded
-# first, as the CLIP row was; 0.0001 is for figures on the very edge.  The tables drop trailing zeros (73.7 among
-# figures with two decimals), hence one tolerance for all.
+# first, as the CLIP row was; one cut off instead of rounded is off by up to 0.01 too, as two recovered sds seem to be.
+# 0.0001 is for figures on the very edge.  A figure with one decimal (73.7) is taken to have lost a zero, since all
+# others have two.
 TOLERANCE = 0.0101
 
 PARTS = {f"acc_{name.lower()}": name for name in CLASS_NAMES} | {"acc": "accuracy", "auc": "AUC"}  # metric -> name
@@ -71,9 +72,9 @@ def folds_behind(
 
 
 def chance_of_fitting(mean: float, sd: float, sizes: Sequence[int], reach: float = 0.25) -> float:
-    """How easily figures like these fit: the share, 0 to 1, of all figures around them that fit some counts.
+    """How easily figures like these fit: the share, 0 to 1, of the figures around them that fit some counts.
 
-    Around means in steps of 0.01 up to `reach` points off, in mean and in sd.  Near 1, a fit says nothing; near 0,
+    Those around are up to `reach` points off in mean and sd, in steps of 0.01.  Near 1, a fit says nothing; near 0,
     it is hard to come by without these sizes.  Other arguments and InputError as in `counts_behind`.
     """
     share = 100 * counts_behind(mean, sd, sizes, reach + TOLERANCE) / np.asarray(sizes)
@@ -254,7 +255,7 @@ def definitions_of_accuracy() -> pd.DataFrame:
     }
     printed = next(row.printed["accuracy"] for row in examine_rows() if row.printed.get("HEM") == (100, 0))
     table = pd.DataFrame.from_dict(scores, orient="index", columns=["mean", "sd"]).rename_axis("definition")
-    return table.assign(fits=(table.round(2) == printed).all(axis=1))
+    return table.assign(fits=(table.round(2) == pd.Series(printed, table.columns)).all(axis=1))
 
 
 def _examine(
