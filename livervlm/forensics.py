@@ -15,11 +15,11 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from .comparisons import paired_t
 from .errors import InputError
 from .lesions import CLASS_NAMES
 from .paths import data_file
@@ -194,41 +194,19 @@ def rows_table() -> pd.DataFrame:
     return table.astype({name: "Int64" for name in table if name.startswith("ways ")})
 
 
-class PairedDifference(NamedTuple):
-    """Mean difference over folds and two 95 % intervals (low, high)."""
-
-    mean: float
-    interval: tuple[float, float]
-    corrected: tuple[float, float]
-
-
-def paired_difference(first: Sequence[float], second: Sequence[float]) -> PairedDifference:
-    """`first` minus `second`, fold by fold, (F,) each, with the paired-t interval (ddof=1) and a corrected one.
-
-    Training sets of different folds overlap, so fold results are no independent draws.  The corrected interval puts
-    1/F + n_test/n_train, which is 1/F + 1/(F-1) in F folds, where the variance has 1/F (Nadeau & Bengio 2003).
-    """
-    from scipy.stats import t  # slow to import
-
-    difference = np.subtract(first, second)
-    f, mean = len(difference), float(difference.mean())
-    reach = float(t.ppf(0.975, f - 1) * difference.std(ddof=1))
-    plain, wide = (reach * math.sqrt(factor) for factor in (1 / f, 1 / f + 1 / (f - 1)))
-    return PairedDifference(mean, (mean - plain, mean + plain), (mean - wide, mean + wide))
-
-
 def recovered_comparisons(reference: str = MODEL_1) -> pd.DataFrame:
     """`reference` minus every other recovered row, in points, by the other's name.
 
-    Columns: difference, low, high, corrected low, corrected high.  InputError where the reference is not recovered.
+    Columns: difference, its 95 % interval by paired t over the folds, and the interval corrected for training sets that
+    overlap (`comparisons.paired_t`).  InputError where the reference is not recovered.
     """
     folds = {row.model: row.folds for row in examine_rows() if row.status == "recovered"}
     if reference not in folds:
         raise InputError(f"reference {reference!r}: not a recovered row; choose one of: {'; '.join(folds)}")
     lines = {}
     for model in folds.keys() - {reference}:
-        mean, interval, corrected = paired_difference(folds[reference], folds[model])
-        lines[model] = [mean, *interval, *corrected]
+        plain, corrected = (paired_t(folds[reference], folds[model], overlap) for overlap in (0, 1 / 4))
+        lines[model] = [plain.difference, *plain.interval(), *corrected.interval()]
     columns = ["difference", "low", "high", "corrected low", "corrected high"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns).loc[[m for m in folds if m in lines]]
 

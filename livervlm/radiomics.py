@@ -6,7 +6,7 @@ the ROI and no mask.  It leaves out the ROI's size in mm, which the network does
 the class: by Table 1 an HCC has more slices than the others, so on the phantom it is larger.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -51,20 +51,24 @@ def radiomics_features(lesions: LesionSet) -> np.ndarray:
     return np.concatenate([column.reshape(n, -1) for column in columns], axis=1, dtype=np.float32)
 
 
-def fit_predict(lesions: LesionSet, train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
-    """Train extremely randomised trees (Geurts et al. 2006) on the slices `train`, and ask them for those of `test`.
+def fit(lesions: LesionSet, train: np.ndarray, seed: int) -> Callable[[LesionSet, np.ndarray], np.ndarray]:
+    """Train extremely randomised trees (Geurts et al. 2006) on the slices `train`.
 
-    Returns class probabilities, (n, C) float64; a class that `train` lacks gets 0.  Classes are not weighted, as
-    the network's loss does not weight them.  Nothing was tuned.
+    Returns what answers for slices of any set: class probabilities, (n, C) float64; a class that `train` lacks gets
+    0.  Classes are not weighted, as the network's loss does not weight them.  Nothing was tuned.
     """
     from sklearn.ensemble import ExtraTreesClassifier  # slow to import
 
     trees = ExtraTreesClassifier(n_estimators=500, random_state=seed)
     trees.fit(radiomics_features(lesions.subset(train)), lesions.label[train])
-    answers = trees.predict_proba(radiomics_features(lesions.subset(test)))  # (n, classes in `train`)
-    prob = np.zeros((len(answers), len(lesions.classes)))
-    prob[:, trees.classes_] = answers
-    return prob
+
+    def answer(tested: LesionSet, index: np.ndarray) -> np.ndarray:
+        answers = trees.predict_proba(radiomics_features(tested.subset(index)))  # (n, classes in `train`)
+        prob = np.zeros((len(answers), len(lesions.classes)))
+        prob[:, trees.classes_] = answers
+        return prob
+
+    return answer
 
 
 def _radius(size: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from joblib import Parallel, cpu_count, delayed, parallel_config
 from torch.nn.functional import normalize
 
-from . import pretext
+from . import pretext, radiomics, zero_shot
 from .datasets import load_dataset
 from .encoders import build_encoder
 from .errors import InputError
@@ -175,8 +175,6 @@ def unreachable(row: Row, profile: Profile) -> str | None:
     """Why a row cannot run here: which weights are out of reach.  Nothing is put in their place."""
     try:
         if row.method == "zero_shot":
-            from . import zero_shot
-
             zero_shot.load(row.zero_shot["model"])
         if row.recipe.init == "imagenet":
             build_encoder(row.config.get("encoder", "resnet18"), 3, pretrained=True)
@@ -445,15 +443,13 @@ def _pretext(cell: Cell, lesions: LesionSet, train: np.ndarray) -> tuple[Callabl
 
 
 def _radiomics(cell: Cell, lesions: LesionSet, train: np.ndarray) -> tuple[Answer, dict]:
-    from . import radiomics
-
     return radiomics.fit(lesions, train, seed=cell.cohort), {}
 
 
 def _zero_shot(cell: Cell, lesions: LesionSet, train: np.ndarray) -> tuple[Answer, dict]:
-    from . import zero_shot
-
-    return zero_shot.answerer(**cell.row.zero_shot), {}
+    how = dict(cell.row.zero_shot)
+    model = zero_shot.load(how.pop("model"))
+    return lambda tested, at: zero_shot.zero_shot_probabilities(tested.subset(at), model, **how, progress=False), {}
 
 
 _METHODS = {"train": _train, "pretext": _pretext, "radiomics": _radiomics, "zero_shot": _zero_shot}

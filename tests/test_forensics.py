@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scipy.stats import ttest_rel
 
 from livervlm import forensics
 from livervlm.errors import InputError
@@ -22,7 +21,6 @@ from livervlm.forensics import (
     folds_behind,
     implied_accuracy,
     largest_sd,
-    paired_difference,
     recovered_comparisons,
     rows_table,
 )
@@ -294,14 +292,6 @@ def test_comparisons_leave_out_the_reference_and_refuse_one_that_is_not_recovere
     assert [*recovered_comparisons().index] == [m for m in rows() if m in RECOVERED and m != MODEL_1]
     with pytest.raises(InputError, match="MedCLIP"):
         recovered_comparisons("MedCLIP zero-shot")
-
-
-@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=3, max_size=8))
-def test_the_plain_interval_is_scipys(pairs):
-    first, second = np.array(pairs).T
-    if np.ptp(first - second) > 1e-3:
-        plain = ttest_rel(first, second).confidence_interval()
-        assert paired_difference(first, second).interval == pytest.approx((plain.low, plain.high))
 
 
 def test_only_one_meaning_of_accuracy_gives_the_printed_figures_of_clip():

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from livervlm.errors import InputError
 from livervlm.lesions import LesionSet
 from livervlm.phases import PHASE_NAMES
-from livervlm.radiomics import feature_names, fit_predict, radiomics_features
+from livervlm.radiomics import feature_names, fit, radiomics_features
 
 PHASES = tuple(PHASE_NAMES)
 
@@ -154,7 +154,7 @@ def test_too_small_a_picture_is_refused():
 
 def test_trees_beat_the_most_frequent_class(toy):
     _, train, test = next(toy.folds())
-    prob = fit_predict(toy, train, test, seed=0)
+    prob = fit(toy, train, seed=0)(toy, test)
     assert prob.shape == (len(test), 4)
     assert np.allclose(prob.sum(axis=1), 1)
     most = np.bincount(toy.label[test]).max() / len(test)
@@ -164,16 +164,16 @@ def test_trees_beat_the_most_frequent_class(toy):
 def test_trees_learn_nothing_from_shuffled_labels(toy):
     shuffled = replace(toy, label=np.random.default_rng(0).permutation(toy.label))
     _, train, test = next(toy.folds())
-    prob = fit_predict(shuffled, train, test, seed=0)
+    prob = fit(shuffled, train, seed=0)(shuffled, test)
     assert np.mean(prob.argmax(axis=1) == toy.label[test]) < 0.7
 
 
 def test_a_class_that_training_lacks_gets_nothing_and_the_seed_decides(toy):
     _, train, test = next(toy.folds())
     train = train[toy.label[train] != 2]
-    prob = fit_predict(toy, train, test, seed=1)
+    prob = fit(toy, train, seed=1)(toy, test)
     assert prob.shape == (len(test), 4)
     assert not prob[:, 2].any()
     assert np.allclose(prob.sum(axis=1), 1)
-    assert np.array_equal(prob, fit_predict(toy, train, test, seed=1))
-    assert not np.array_equal(prob, fit_predict(toy, train, test, seed=2))
+    assert np.array_equal(prob, fit(toy, train, seed=1)(toy, test))
+    assert not np.array_equal(prob, fit(toy, train, seed=2)(toy, test))

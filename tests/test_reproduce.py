@@ -27,7 +27,7 @@ SMALL = {"patients": 20}
 
 
 @pytest.fixture
-def house(quick, tiny_encoder, empty_cache, monkeypatch):
+def house(quick, tiny_encoder, monkeypatch):
     """The rows on small cohorts and pools, with a small encoder, at 16 pixels and two epochs."""
     small = {name: replace(row, cohort={**row.cohort, **SMALL}) for name, row in rows().items()}
     monkeypatch.setattr(reproduce, "rows", lambda: small)
@@ -182,7 +182,7 @@ def test_a_lock_that_its_dead_process_left_behind_holds_nobody_up(house, tmp_pat
     assert run_cell(cell, tmp_path)
 
 
-def test_a_pretext_is_trained_once_for_all_rows_that_start_from_it(house, tmp_path, monkeypatch):
+def test_a_pretext_is_trained_once_for_all_rows_that_start_from_it(house, empty_cache, tmp_path, monkeypatch):
     from livervlm import experiments
 
     fits, real = [], experiments.fit
@@ -210,13 +210,13 @@ def test_radiomics_run_as_a_row(house, tmp_path):
 # -- The population protocol ------------------------------------------------------------------------------------------
 
 
-def test_a_pool_is_two_slices_of_fresh_patients_and_repeats(house, tmp_path):
+def test_a_pool_is_two_slices_of_fresh_patients_and_repeats(house, empty_cache):
     (cell,) = house("scratch", protocol="population")
     pool, cohort = reproduce.pool_of(cell, "standard"), reproduce.cohort_of(cell)
     assert np.unique(pool.patient, return_counts=True)[1].tolist() == [2] * 20
     known = {picture.tobytes() for picture in cohort.hu}
     assert not any(picture.tobytes() in known for picture in pool.hu)
-    (path,) = (tmp_path / "own-cache" / "pools").glob("*.safetensors")
+    (path,) = (empty_cache / "pools").glob("*.safetensors")
     path.unlink()
     assert reproduce.pool_of(cell, "standard", jobs=2).fingerprint() == pool.fingerprint()
     assert reproduce.pool_of(cell, "misregistered").fingerprint() != pool.fingerprint()
@@ -256,7 +256,7 @@ def test_development_cohorts_leave_a_learning_curve_and_share_no_patient(house, 
 # -- On a cluster -----------------------------------------------------------------------------------------------------
 
 
-def test_a_cluster_finishes_every_cell_although_a_worker_is_killed_on_the_way(quick, tmp_path, empty_cache):
+def test_a_cluster_finishes_every_cell_although_a_worker_is_killed_on_the_way(quick, tmp_path):
     from distributed import LocalCluster
 
     row = Row("cluster", "test", config={"head": "fc"}, cohort=SMALL)
