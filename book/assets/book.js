@@ -10,6 +10,12 @@ function nameThings() {
     icon.removeAttribute("aria-labelledby");
     icon.setAttribute("aria-hidden", "true");
   });
+  // What folds is named by the title that its button stands in.
+  each(".admonition-title .toggle-button", (button) => {
+    button.setAttribute("aria-label", button.parentElement.textContent.trim());
+  });
+  // sphinx-exercise gives this name to every exercise and solution of a page; a name must be the only one.
+  each("#exercise-content, #solution-content", (section) => section.removeAttribute("id"));
   // A reference is an item of its list; docutils gives it a role that ARIA has withdrawn.
   each('[role="doc-biblioentry"]', (entry) => entry.setAttribute("role", "listitem"));
   // The book's title in the sidebar is in no landmark.

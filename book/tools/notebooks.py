@@ -1,41 +1,30 @@
 """Generate the notebook beside each chapter: `book/NAME.md` (MyST) gives `book/NAME.ipynb`, without outputs.
 
+In the chapter itself it renews the stubs of the exercises, which `stubs.py` makes from their solutions.
+
 Colab and Binder open notebooks, not MyST, and Colab shows plain Markdown only.  So every directive and role
 becomes Markdown or simple HTML here, and one that is not known is an error: nothing raw reaches a reader.
 
-    python book/tools/notebooks.py            write the notebooks
-    python book/tools/notebooks.py --check    exit 1 if a committed notebook differs from its source
+    python book/tools/notebooks.py            write the stubs and the notebooks
+    python book/tools/notebooks.py --check    exit 1 if a committed one differs from its source
 """
 
 import argparse
 import re
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import nbformat
-import yaml
 from docutils.nodes import make_id
-from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
-from myst_nb.core.read import MystMetadataParsingError, read_myst_markdown_notebook
-from myst_parser.config.main import MdParserConfig
-from myst_parser.parsers.mdit import create_md_parser
-from pybtex.database import parse_file
+from pages import DIRECTIVES, Book, Directive, Source, Target
+from stubs import SourceError
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALL_CELL = Path(__file__).with_name("install_cell.py")
 INSTALL_TAGS = ["remove-cell", "skip-execution"]  # in the notebook, not in the book; the build skips it
 
-ADMONITIONS = ["attention", "caution", "danger", "error", "hint", "important", "note", "seealso", "tip", "warning"]
-DIRECTIVES = [
-    *ADMONITIONS,
-    *["admonition", "dropdown", "figure", "image", "math"],
-    *["exercise", "exercise-start", "exercise-end", "solution", "solution-start", "solution-end"],
-]
 ROLES = ["cite", "cite:p", "cite:t", "doc", "download", "eq", "math", "numref", "ref", "term"]
 
 # Inside a paragraph: escapes, formulas and code spans (kept as they are), roles, targets of links.
@@ -48,210 +37,39 @@ INLINE = re.compile(
 TITLED = re.compile(r"(?P<text>.+?)\s*<(?P<target>[^<>]+)>", re.DOTALL)
 
 
-class SourceError(ValueError):
-    """A source that cannot become a notebook; the message names its file and line."""
-
-
-class Source:
-    """One page of the book, cut into cells."""
-
-    def __init__(self, path: Path, text: str, extensions: list[str]):
-        self.path = path  # relative to the root
-        config = MdParserConfig(enable_extensions=set(extensions))
-        try:
-            notebook = read_myst_markdown_notebook(text, config, add_source_map=True)
-        except MystMetadataParsingError as error:
-            raise SourceError(f"{path.as_posix()}: {error}") from error
-        self.cells, self.kernel = notebook.cells, notebook.metadata.get("kernelspec")
-        self.lines = []  # where each cell starts, from 1
-        lines = text.splitlines()
-        for start in notebook.metadata["source_map"]:
-            while start < len(lines) and not lines[start].strip():  # stripped from the cell, yet counted
-                start += 1
-            self.lines.append(start + 1)
-        if self.executable and not self.kernel:
-            raise self.error(1, "a page with code cells needs a kernelspec in its front matter")
-
-    @property
-    def page(self) -> str:
-        return self.path.with_suffix(".html").as_posix()
-
-    @property
-    def executable(self) -> bool:
-        return any(cell.cell_type == "code" for cell in self.cells)
-
-    def error(self, line: int, message: str) -> SourceError:
-        return SourceError(f"{self.path.as_posix()}:{line}: {message}")
-
-
-@dataclass
-class Directive:
-    name: str
-    argument: str
-    options: dict[str, str]
-    body: str
-    line: int  # of the directive itself
-    body_line: int
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a label stands for: where it is and what a reader calls it."""
-
-    page: str
-    anchor: str
-    text: str  # "Setting up", "Exercise 2", "(3)"
-    number: str = ""
-
-
-class Book:
-    """All sources in the order of `_toc.yml`, with the labels, numbers and citations that pages share."""
-
-    def __init__(self, root: Path):
-        self.root = root
-        config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-        self.title = config["title"]
-        self.repository = config["repository"]["url"]
-        self.branch = config["repository"]["branch"]
-        owner, name = self.repository.split("/")[-2:]
-        self.site = f"https://{owner}.github.io/{name}"
-        self.raw = f"https://raw.githubusercontent.com/{owner}/{name}/{self.branch}"
-        extensions = config["parse"]["myst_enable_extensions"]
-        blocks_only = MdParserConfig(enable_extensions=set(extensions), disable_syntax=["inline"])
-        self.parser = create_md_parser(blocks_only, RendererHTML)
-        toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-        paths = [Path(name).with_suffix(".md") for name in files_of(toc)]
-        self.sources = [Source(p, (root / p).read_text(encoding="utf-8"), extensions) for p in paths]
-        self.titles: dict[str, str] = {}  # of each page
-        self.targets: dict[str, Target] = {}
-        self.terms: dict[str, Target] = {}
-        self.numbers: dict[tuple[str, int], str] = {}  # of the figure or exercise at a line of a page
-        self.counts = {"Fig.": 0, "Exercise": 0, "equation": 0}  # equations count anew on every page
-        for source in self.sources:
-            self.survey(source)
-
-    @cached_property
-    def references(self) -> dict:
-        return dict(parse_file(str(self.root / "book" / "references.bib"), "bibtex").entries)
-
-    # -- What the pages hold -----------------------------------------------------------------------
-
-    def parse(self, text: str) -> list[Token]:
-        return self.parser.parse(text + "\n") if text.strip() else []
-
-    def survey(self, source: Source) -> None:
-        """Record the title, labels and numbers of one page."""
-        self.counts["equation"] = 0
-        for cell, line in zip(source.cells, source.lines, strict=True):
-            if cell.cell_type == "markdown":
-                self.survey_text(source, cell.source, line)
-            elif figure := cell.metadata.get("mystnb", {}).get("figure"):
-                self.count(source, "Fig.", line, figure.get("name"))
-
-    def survey_text(self, source: Source, text: str, line: int) -> None:
-        lines, waiting = text.splitlines(), []  # labels of the next block
-        for token, following in pairs(self.parse(text)):
-            at = line + token.map[0] if token.map else line
-            if token.type == "myst_target":
-                waiting.append(token.content)
-                continue
-            heading = following.content if token.type == "heading_open" else None
-            if heading:
-                self.titles.setdefault(source.page, heading)
-            for label in waiting:
-                self.targets[label] = Target(source.page, make_id(label), heading or label)
-            waiting = []
-            if token.type == "math_block_label":
-                self.add_equation(source, token.info)
-            elif directive := self.directive(source, token, at, lines):
-                label = directive.options.get("label") or directive.options.get("name")
-                if directive.name == "math":
-                    if label:
-                        self.add_equation(source, label)
-                elif directive.name == "glossary":
-                    for term in re.findall(r"^\S.*", directive.body, re.MULTILINE):
-                        self.terms[term.strip().casefold()] = Target(source.page, term_id(term.strip()), term)
-                elif directive.name == "figure":
-                    self.count(source, "Fig.", at, label)
-                elif directive.name in ("exercise", "exercise-start"):
-                    self.count(source, "Exercise", at, label)
-                if directive.name in DIRECTIVES and directive.name not in ("math", "image"):
-                    self.survey_text(source, directive.body, directive.body_line)
-
-    def count(self, source: Source, kind: str, line: int, label: str | None) -> None:
-        self.counts[kind] += 1
-        name = f"{kind} {self.counts[kind]}"
-        self.numbers[source.page, line] = name
-        if label:
-            self.targets[label] = Target(source.page, make_id(label), name, str(self.counts[kind]))
-
-    def add_equation(self, source: Source, label: str) -> None:
-        self.counts["equation"] += 1
-        number = str(self.counts["equation"])
-        self.targets[label] = Target(source.page, f"equation-{make_id(label)}", f"({number})", number)
-
-    def directive(self, source: Source, token: Token, line: int, lines: list[str]) -> Directive | None:
-        """The directive that a fence of `lines` holds; `None` for any other token and for plain code."""
-        if token.type not in ("fence", "colon_fence"):
-            return None
-        match = re.match(r"\{([^{}]+)\}\s*(.*)", token.info.strip())
-        if not match:
-            if token.type == "colon_fence":
-                raise source.error(line, f"'{token.markup}{token.info}' names no directive: add {{name}}")
-            return None
-        name, argument = match.groups()
-        start, end = token.map
-        closing = lines[end - 1].strip().lstrip("> ")
-        if end - start < 2 or set(closing) != set(token.markup) or len(closing) < len(token.markup):
-            raise source.error(line, f"{{{name}}} is not closed: add '{token.markup}'")
-        if name in ("code-cell", "raw-cell"):
-            raise source.error(line, f"{{{name}}} must stand at the top level, not in a directive")
-        body, options = token.content.splitlines(), {}
-        while body and (option := re.match(r":([\w-]+):\s*(.*)", body[0])):
-            options[option[1]] = option[2].strip()
-            body.pop(0)
-        if body and body[0].strip() == "---":
-            raise source.error(line, f"{{{name}}}: write options as ':key: value' lines, not between '---'")
-        first = line + 1 + len(options)
-        return Directive(name, argument.strip(), options, "\n".join(body), line, first)
-
-    # -- From MyST to plain Markdown ---------------------------------------------------------------
-
-    def notebook(self, source: Source) -> nbformat.NotebookNode:
-        """The notebook of one page: a line that leads back to the book, the install cell, the page."""
-        online = f"[{self.title}]({self.site}/{source.page})"
-        home = f"*From {online}. For teaching and research, not for diagnosis.*"
-        install = INSTALL_CELL.read_text(encoding="utf-8").rstrip().replace("{repository}", self.repository)
-        cells: list[tuple[str, str, dict[str, Any]]] = [
-            ("markdown", home, {}),
-            ("code", install, {"tags": INSTALL_TAGS}),
-        ]
-        page = Page(self, source)
-        for cell, line in zip(source.cells, source.lines, strict=True):
-            folded = page.solution is not None
-            if cell.cell_type == "markdown":
-                kind, text, metadata = "markdown", page.convert(cell.source, line).strip("\n"), {}
-            elif folded:  # a cell cannot fold inside another, so a solution's code is shown, not run
-                kind, text, metadata = "markdown", f"````python\n{cell.source}\n````", {}
-            else:
-                kind, text, metadata = cell.cell_type, cell.source, dict(cell.metadata)
-            figure = metadata.pop("mystnb", {}).get("figure")
-            if folded:
-                cells[-1] = ("markdown", f"{cells[-1][1]}\n\n{text}", {})
-            elif text.strip():
-                cells.append((kind, text, metadata))
-            if figure and not folded:
-                cells.append(("markdown", page.caption(figure["caption"], line, figure.get("name")), {}))
-        if page.solution is not None:
-            raise source.error(page.solution, "{solution-start} has no {solution-end}")
-        notebook = nbformat.v4.new_notebook()
-        notebook.metadata = {"kernelspec": source.kernel, "language_info": {"name": "python"}}
-        make = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
-        for number, (kind, text, metadata) in enumerate(cells):
-            cell_id = f"{source.path.stem}-{number:02d}"  # fixed: the same source gives the same bytes
-            notebook.cells.append(make[kind](text, id=cell_id, metadata=metadata))
-        nbformat.validate(notebook)
-        return notebook
+def notebook_of(book: Book, source: Source) -> nbformat.NotebookNode:
+    """The notebook of one page: a line that leads back to the book, the install cell, the page."""
+    online = f"[{book.title}]({book.site}/{source.page})"
+    home = f"*From {online}. For teaching and research, not for diagnosis.*"
+    install = INSTALL_CELL.read_text(encoding="utf-8").rstrip().replace("{repository}", book.repository)
+    cells: list[tuple[str, str, dict[str, Any]]] = [
+        ("markdown", home, {}),
+        ("code", install, {"tags": INSTALL_TAGS}),
+    ]
+    page = Page(book, source)
+    for cell, line in zip(source.cells, source.lines, strict=True):
+        folded = page.folded
+        if cell.cell_type == "markdown":
+            kind, text, metadata = "markdown", page.convert(cell.source, line).strip("\n"), {}
+        elif folded:  # a cell cannot fold inside another, so a solution's code is shown, not run
+            kind, text, metadata = "markdown", f"````python\n{cell.source}\n````", {}
+        else:
+            kind, text, metadata = cell.cell_type, cell.source, dict(cell.metadata)
+        figure = metadata.pop("mystnb", {}).get("figure")
+        if folded:
+            cells[-1] = ("markdown", f"{cells[-1][1]}\n\n{text}", {})
+        elif text.strip():
+            cells.append((kind, text, metadata))
+        if figure and not folded:
+            cells.append(("markdown", page.caption(figure["caption"], line, figure.get("name")), {}))
+    notebook = nbformat.v4.new_notebook()
+    notebook.metadata = {"kernelspec": source.kernel, "language_info": {"name": "python"}}
+    make = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
+    for number, (kind, text, metadata) in enumerate(cells):
+        cell_id = f"{source.path.stem}-{number:02d}"  # fixed: the same source gives the same bytes
+        notebook.cells.append(make[kind](text, id=cell_id, metadata=metadata))
+    nbformat.validate(notebook)
+    return notebook
 
 
 class Page:
@@ -259,7 +77,7 @@ class Page:
 
     def __init__(self, book: Book, source: Source):
         self.book, self.source = book, source
-        self.solution: int | None = None  # the line of the {solution-start} that is open
+        self.folded = False  # between {solution-start} and {solution-end}
 
     def convert(self, text: str, line: int) -> str:
         """`text`, which starts at `line` of the source, as plain Markdown."""
@@ -320,9 +138,7 @@ class Page:
         if it.name == "exercise-end":
             return ""
         if it.name == "solution-end":
-            if self.solution is None:
-                raise self.source.error(it.line, "{solution-end} has no {solution-start}")
-            self.solution = None
+            self.folded = False
             return "</details>"
         if it.name == "exercise-start":
             return self.exercise(it, title)
@@ -330,7 +146,7 @@ class Page:
             name = self.target(it.argument, it.line).text
             if it.name == "solution":
                 return details(f"Solution to {name}", self.convert(it.body, it.body_line))
-            self.solution = it.line
+            self.folded = True
             return f"<details>\n<summary>Solution to {name}</summary>"
         body = self.convert(it.body, it.body_line)
         if it.name == "exercise":
@@ -460,26 +276,6 @@ class Page:
         return file.relative_to(root).as_posix()
 
 
-def files_of(toc: Any) -> Iterator[str]:
-    """The files of a table of contents, in order."""
-    if isinstance(toc, dict):
-        yield from (toc[key] for key in ("root", "file") if key in toc)
-        for key in ("parts", "chapters", "sections"):
-            yield from files_of(toc.get(key))
-    for entry in toc if isinstance(toc, list) else []:
-        yield from files_of(entry)
-
-
-def pairs(tokens: list[Token]) -> Iterator[tuple[Token, Token]]:
-    """Each token with the one after it; the last with itself."""
-    return zip(tokens, [*tokens[1:], *tokens[-1:]], strict=True)
-
-
-def term_id(term: str) -> str:
-    """The anchor that Sphinx gives to a glossary term."""
-    return "term-" + re.sub(r"[^a-zA-Z0-9._]+", "-", term).strip("-._")
-
-
 def prefixed(text: str, first: str, rest: str) -> str:
     head, *tail = text.split("\n")
     return "\n".join([(first + head).rstrip(), *((rest + line).rstrip() for line in tail)])
@@ -494,26 +290,29 @@ def details(summary: str, body: str) -> str:
 
 
 def generate(root: Path) -> dict[Path, str]:
-    """The text of every notebook of the book, by path."""
+    """The text of all that is generated, by path: every notebook, and every chapter that holds stubs."""
     book = Book(root)
-    return {
-        root / source.path.with_suffix(".ipynb"): nbformat.writes(book.notebook(source)) + "\n"
+    chapters = {root / source.path: source.text for source in book.sources if source.exercises}
+    notebooks = {
+        root / source.path.with_suffix(".ipynb"): nbformat.writes(notebook_of(book, source)) + "\n"
         for source in book.sources
         if source.executable
     }
+    return chapters | notebooks
 
 
-def differences(root: Path, notebooks: dict[Path, str]) -> list[str]:
-    """One line for each committed notebook that is not what its source gives."""
+def differences(root: Path, generated: dict[Path, str]) -> list[str]:
+    """One line for each committed file that is not what its source gives."""
     lines = []
-    for path in sorted({*notebooks, *(root / "book").glob("*.ipynb")}):
+    for path in sorted({*generated, *(root / "book").glob("*.ipynb")}):
         name = path.relative_to(root).as_posix()
-        if path not in notebooks:
+        if path not in generated:
             lines.append(f"{name} has no source with code in _toc.yml: delete it")
         elif not path.exists():
             lines.append(f"{name} is missing: run `make notebooks`")
-        elif path.read_text(encoding="utf-8") != notebooks[path]:
-            lines.append(f"{name} differs from its source: change the .md, then run `make notebooks`")
+        elif path.read_text(encoding="utf-8") != generated[path]:
+            source = "the solutions in it" if path.suffix == ".md" else "its source"
+            lines.append(f"{name} differs from {source}: change the .md, then run `make notebooks`")
     return lines
 
 
@@ -522,15 +321,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 on a difference")
     arguments = parser.parse_args(argv)
     try:
-        notebooks = generate(ROOT)
+        generated = generate(ROOT)
     except SourceError as error:
         print(error, file=sys.stderr)
         return 1
     if arguments.check:
-        lines = differences(ROOT, notebooks)
+        lines = differences(ROOT, generated)
         print("\n".join(lines), file=sys.stderr, end="\n" if lines else "")
         return bool(lines)
-    for path, text in notebooks.items():
+    for path, text in generated.items():
         path.write_text(text, encoding="utf-8", newline="\n")
         print(f"wrote {path.relative_to(ROOT).as_posix()}")
     return 0

@@ -1,0 +1,272 @@
+"""What judges the answers to the book's exercises: `exercises.NAME(answer)` says in words what is wrong.
+
+No solution stands here.  A checker knows values that can be worked out by hand, or puts an answer back into the
+question, and it runs on small arrays of its own, so that it does not matter what data a reader has.
+"""
+
+import copy
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+CHECKERS: dict[str, Callable[[Callable], "Verdict"]] = {}
+
+
+class Wrong(Exception):
+    """An answer is wrong; the message tells the learner how."""
+
+
+@dataclass(frozen=True, repr=False)
+class Verdict:
+    """What a checker found: true where the answer is right; as the last line of a cell it shows its words."""
+
+    passed: bool
+    words: str
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __repr__(self) -> str:
+        return self.words
+
+    _repr_markdown_ = __repr__
+
+
+def checker(check: Callable[[Callable], None]) -> Callable[[Callable], Verdict]:
+    """Make a checker of `check`, which calls the answer that it is given and raises `Wrong`.
+
+    Whatever can go wrong with any answer is told from here: not answered yet, stopped by an exception, nothing
+    returned, the given arrays changed.
+    """
+    name = check.__name__
+
+    def judge(answer: Callable) -> Verdict:
+        if not callable(answer):
+            return Verdict(False, f"Give the function and not what it returns: `exercises.{name}({name})`.")
+        try:
+            with np.errstate(all="ignore"):
+                check(functools.partial(_call, answer))
+        except Wrong as wrong:
+            return Verdict(False, str(wrong))
+        return Verdict(True, f"Right: `{name}` does what was asked.")
+
+    judge.__name__ = judge.__qualname__ = name
+    judge.__doc__ = check.__doc__
+    CHECKERS[name] = judge
+    return judge
+
+
+def _call(answer: Callable, *given: Any) -> Any:
+    before = copy.deepcopy(given)
+    try:
+        result = answer(*given)
+    except NotImplementedError:
+        raise Wrong("Not answered yet: put your answer into the function, then run the cell again.") from None
+    except Exception as error:
+        inside = error.__traceback__.tb_next  # None where the call itself failed
+        where = f" in line {inside.tb_lineno} of its cell" if inside else ""
+        said = f"{type(error).__name__}: {error}".replace("`", "'")
+        raise Wrong(f"Your function stopped{where}: `{said}`.") from error
+    if result is None:
+        raise Wrong("Your function returns nothing: end it with `return` and the answer.")
+    if any(not np.array_equal(a, b) for a, b in zip(given, before, strict=True)):
+        raise Wrong("Your function changes the array that it is given: work on a new one.")
+    return result
+
+
+def _array(result: Any, shape: tuple[int, ...], nan: str = "somewhere 0 is divided by 0.") -> np.ndarray:
+    """`result` as numbers of this shape; `nan` says where a nan among them comes from."""
+    try:
+        array = np.asarray(result, dtype=float)
+    except (TypeError, ValueError, RuntimeError):
+        raise Wrong(f"Your function returns a {type(result).__name__} that is no array of numbers.") from None
+    if array.shape != shape:
+        shown = "one number" if shape == () else f"an array of shape {shape}"
+        raise Wrong(f"Your answer has shape {array.shape}; asked for was {shown}.")
+    if np.isnan(array).any():
+        raise Wrong(f"Your answer holds nan: {nan}")
+    return array
+
+
+def _expect(got: np.ndarray, expected: Any, example: str) -> None:
+    """What remains to be said where no mistake could be named."""
+    if not np.allclose(got, expected, atol=1e-4):
+        raise Wrong(f"For {example}: expected `{_shown(expected)}`, got `{_shown(got)}`.")
+
+
+def _shown(values: Any) -> str:
+    return np.array2string(np.asarray(values), precision=3, suppress_small=True, separator=", ").replace("\n", "")
+
+
+# -- Multi-phase CT ------------------------------------------------------------------------------------------
+
+
+@checker
+def window(answer):
+    """Hounsfield units, clipped to a window and scaled to -1 ... 1."""
+    hu = np.array([-1000.0, -160.0, 40.0, 140.0, 240.0, 3000.0])
+    expected = np.array([-1.0, -1.0, 0.0, 0.5, 1.0, 1.0])
+    got = _array(answer(hu, -160, 240), hu.shape)
+    if np.allclose(got, [-160, -160, 40, 140, 240, 240]):
+        raise Wrong("You clip, but these are still Hounsfield units: scale them to -1 ... 1.")
+    if np.allclose(got, -expected):
+        raise Wrong("Your picture is a negative: the low end of the window is -1 and the high end 1.")
+    if np.allclose(got, (expected + 1) / 2):
+        raise Wrong("Your numbers run from 0 to 1; asked for was -1 to 1.")
+    if np.allclose(got[1:5], expected[1:5]) and (got.min() < -1 or got.max() > 1):
+        raise Wrong(
+            f"Right inside the window, but beyond it your numbers leave -1 ... 1 (air becomes {got[0]:.1f}, metal "
+            f"{got[-1]:.1f}). Clip: what lies outside must become exactly -1 or 1."
+        )
+    _expect(got, expected, f"the window -160 to 240 HU on `{_shown(hu)}`")
+    got = _array(answer(np.array([[0.0, 50.0], [100.0, 200.0]]), 0, 100), (2, 2))
+    if np.allclose(got, [[-0.2, 0.05], [0.3, 0.8]]):
+        raise Wrong("Whatever window is asked for, yours is -160 to 240 HU: use `low` and `high`.")
+    _expect(got, [[-1, 0], [1, 1]], "the window 0 to 100 HU on `[[0, 50], [100, 200]]`")
+
+
+@checker
+def washes_out(answer):
+    """Which lesions outshine their liver in the arterial phase and fall below it in the portal venous one."""
+    liver, fatty = (55, 65, 105), (20, 30, 70)
+    cases = [  # HU of the lesion and of its liver in NC, ART, PV; the truth; what another answer means
+        (
+            *((45, 110, 125), liver, False),
+            "stays bright, as a hemangioma does. Ask for both: bright first, dark later.",
+        ),
+        (
+            *((10, 12, 11), liver, False),
+            "is dark from the beginning, as a cyst. Ask for both: bright first, dark later.",
+        ),
+        (
+            *((55, 130, 115), liver, False),
+            "falls from its own peak and yet stays brighter than the liver. Washout compares with the liver of the "
+            "same phase, not with the lesion before.",
+        ),
+        (
+            *((25, 50, 80), liver, False),
+            "gains 25 HU over its own native phase and yet is darker than the liver in the arterial one. Brightness, "
+            "too, compares with the liver of the same phase.",
+        ),
+        (*((50, 70, 85), liver, False), "is only 5 HU brighter than the liver in the arterial phase: ask for 10."),
+        (*((50, 100, 100), liver, False), "is only 5 HU darker than the liver in the portal venous phase: ask for 10."),
+        (*((45, 100, 85), liver, True), "is a typical HCC: 35 HU above the liver in ART, 20 HU below it in PV."),
+        (
+            *((25, 60, 45), fatty, True),
+            "is brighter, then darker than its own liver, which is fatty and dark: compare each lesion with its own.",
+        ),
+        (*((50, 75, 95), liver, True), "is brighter and then darker by exactly 10 HU, and 'at least 10' includes 10."),
+    ]
+    lesion, around, truth, _ = zip(*cases, strict=True)
+    got = _array(answer(np.array(lesion, float), np.array(around, float)), (len(cases),))
+    if not np.isin(got, (0, 1)).all():
+        raise Wrong("Answer True or False for every lesion: compare, and return what the comparison gives.")
+    if wrong := np.flatnonzero(got != truth).tolist():
+        values, its_liver, washes, meaning = cases[wrong[0]]
+        raise Wrong(
+            f"You say {'no' if washes else 'yes'} to a lesion of `{values}` HU in a liver of `{its_liver}` HU "
+            f"(NC, ART, PV). But it {meaning}"
+        )
+
+
+@checker
+def patient_groups(answer):
+    """A random group for every slice: no patient in two, equally many patients in each."""
+    ids, n_groups = np.array([3, 8, 10, 21, 22, 40, 57, 60, 71, 99]), 5
+    patient = np.random.default_rng(0).permutation(np.repeat(ids, np.arange(1, 11)))  # as files lie: in no order
+    splits = []
+    for seed in (0, 0, 1, 2):
+        got = _array(answer(patient, n_groups, seed), patient.shape)
+        splits.append(got)
+        if set(np.unique(got)) == set(range(1, n_groups + 1)):
+            raise Wrong(f"Your groups run from 1 to {n_groups}; asked for was 0 to {n_groups - 1}.")
+        for one in ids:
+            mine = np.unique(got[patient == one])
+            if len(mine) > 1:
+                raise Wrong(
+                    f"Patient {one} is in the groups {', '.join(f'{g:g}' for g in mine)}: deal out patients, not "
+                    "slices, and give every slice the group of its patient."
+                )
+        if not np.isin(got, range(n_groups)).all():
+            outside = got[~np.isin(got, range(n_groups))][0]
+            raise Wrong(f"There is a group {outside:g}; with {n_groups} groups they are 0 to {n_groups - 1}.")
+        count = [len(np.unique(patient[got == g])) for g in range(n_groups)]
+        if np.ptp(count) > 1:
+            raise Wrong(
+                f"Your groups hold {', '.join(map(str, count))} patients; asked for were equal numbers. Rolling a die "
+                "for each patient does not give that: shuffle the patients, then deal them out like cards."
+            )
+    if not np.array_equal(splits[0], splits[1]):
+        raise Wrong("One seed gave two splits: draw from `np.random.default_rng(seed)` and from nothing else.")
+    if all(np.array_equal(splits[0], split) for split in splits):
+        raise Wrong("Every seed gives the same split: shuffle the patients with `np.random.default_rng(seed)`.")
+
+
+# -- Liver-VLM -----------------------------------------------------------------------------------------------
+
+
+@checker
+def scaled_softmax(answer):
+    """Cosines of pictures with classes, turned into probabilities at a scale."""
+    cosine, scale = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, -1.0]]), np.log(2)
+    expected = np.array([[2, 1, 1], [2, 4, 1]]) / [[4], [7]]  # exp(scale * cosine) doubles with each unit of cosine
+    got = _array(answer(cosine, scale), cosine.shape)
+    rows, columns = got.sum(axis=1), got.sum(axis=0)
+    if np.allclose(columns, 1):
+        raise Wrong(
+            "Your probabilities add up to 1 along the pictures and not along the classes: sum over axis 1, not 0."
+        )
+    if np.isclose(got.sum(), 1):
+        raise Wrong("All your numbers together add up to 1; each picture needs its own sum: axis 1, keepdims=True.")
+    if not np.allclose(rows, 1):
+        raise Wrong(
+            f"The probabilities of a picture must add up to 1; yours give `{_shown(rows)}`: divide by their sum."
+        )
+    if (got > 0).all():
+        seen = np.log(got[0, 0] / got[0, 1])  # the scale at which this answer would be right
+        if np.isclose(seen, 1):
+            raise Wrong("Your probabilities are those of scale 1: multiply the cosines by `scale`.")
+        if np.isclose(seen, 1 / scale):
+            raise Wrong("You divide by the scale; multiply. (A *temperature* divides, and is 1 over the scale.)")
+        if np.isclose(seen, -scale):
+            raise Wrong("Your nearest class is the least probable: a larger cosine must give a larger probability.")
+    _expect(got, expected, f"the cosines `{_shown(cosine)}` at the scale log 2")
+    overflow = (
+        "at CLIP's largest scale, 100, exp is more than a float32 can hold. Subtract the largest score of each row "
+        "before you take exp; the probabilities stay the same."
+    )
+    large = _array(answer(cosine.astype(np.float32), 100.0), cosine.shape, overflow)
+    _expect(large, [[1, 0, 0], [0, 1, 0]], "the scale 100")
+
+
+@checker
+def scale_needed(answer):
+    """The scale at which a perfect model with C classes is as sure as wanted."""
+    for sure, n_classes in ((0.9, 5), (0.99, 2), (0.5, 10)):
+        scale = float(_array(answer(sure, n_classes), ()))
+        others, gap = n_classes - 1, n_classes / (n_classes - 1)  # from the own class's cosine to the others'
+        example = f"For {n_classes} classes and {sure:.0%}"
+        reached = _probability(scale, others, gap)
+        if np.isclose(reached, sure):
+            continue
+        if np.isclose(_probability(-scale, others, gap), sure):
+            raise Wrong(f"{example} your scale is negative, {scale:.3f}: turn the fraction in the logarithm over.")
+        for wrong_gap, words in ((1, "0, at right angles to it"), (2, "-1, opposite to it")):
+            if np.isclose(_probability(scale, others, wrong_gap), sure):
+                raise Wrong(
+                    f"{example} you take the cosine with every other class as {words}. As far apart as "
+                    f"{n_classes} classes can all be, it is -1/(C-1)."
+                )
+        if np.isclose(_probability(scale, 1, gap), sure):
+            raise Wrong(f"{example} you count one other class; there are C-1, and each has its share of the sum.")
+        if np.isclose(_probability(scale * np.log(10), others, gap), sure):
+            raise Wrong(f"{example} you take the logarithm to base 10; exp is undone by `np.log`.")
+        raise Wrong(f"{example} you answer {scale:.3f}. At that scale a perfect model is {reached:.1%} sure.")
+
+
+def _probability(scale: float, others: int, gap: float) -> float:
+    """Largest probability where so many other classes lie `gap` below the own one in cosine."""
+    return 1 / (1 + others * np.exp(-scale * gap))
