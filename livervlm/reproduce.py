@@ -105,10 +105,17 @@ class Cell:
     profile: Profile
     test_patients: int
 
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """What it is tested on beside its own folds; in development the first alone, as nothing is compared there."""
+        if self.fold is not None:
+            return ()
+        return self.row.pools[:1] if PROTOCOLS[self.protocol].curves else self.row.pools
+
     def path(self, out: str | Path) -> Path:
         """Its record, named by all that decides its result; absolute, as a process may stand in another folder."""
-        row = {key: value for key, value in asdict(self.row).items() if key not in ("name", "set", "printed")}
-        settings = [row, {p: declared()["pools"][p] for p in self.row.pools}, asdict(self.profile), PHANTOM_VERSION]
+        row = {key: value for key, value in asdict(self.row).items() if key not in ("name", "set", "printed", "pools")}
+        settings = [row, {p: declared()["pools"][p] for p in self.pools}, asdict(self.profile), PHANTOM_VERSION]
         if self.fold is None:
             settings.append(self.test_patients)
         key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
@@ -356,7 +363,7 @@ def _answer(cell: Cell) -> dict:
         train = np.flatnonzero(lesions.group != cell.fold)
         answer, found = _METHODS[cell.row.method](cell, lesions, train)
         if cell.fold is None:
-            pools = {name: pool_of(cell, name) for name in cell.row.pools}
+            pools = {name: pool_of(cell, name) for name in cell.pools}
             tests = {name: (pool, np.arange(len(pool))) for name, pool in pools.items()}
         else:
             tests = {"standard": (lesions, np.flatnonzero(lesions.group == cell.fold))}
