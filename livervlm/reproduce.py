@@ -343,12 +343,7 @@ def _pool_chunk(seed: int, patients: int, size: int, phases, knobs: Knobs, chang
 
 def _make_pools(todo: Iterable[Cell], jobs: int, progress: bool) -> None:
     """Make the test pools with all processes, before each works on a cell of its own."""
-    wanted = {
-        (name, str(cell.row.cohort.get("phases"))): cell
-        for cell in todo
-        if cell.fold is None
-        for name in cell.row.pools
-    }
+    wanted = {(name, str(cell.row.cohort.get("phases"))): cell for cell in todo for name in cell.pools}
     for (name, _), cell in wanted.items():
         pool_of(cell, name, jobs, progress)
 
