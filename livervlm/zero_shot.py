@@ -66,16 +66,15 @@ class ZeroShotModel:
             given = f"{tuple(rgb.shape)}, {rgb.min():g} to {rgb.max():g}"
             raise InputError(f"pictures of shape and range {given}: `to_rgb` makes (B, 3, H, W) in 0 to 1")
         pictures = [to_pil_image(picture) for picture in (rgb * 255).round().byte().cpu()]
-        return normalize(self.image_features(self.preprocess(pictures).to(self._device())), dim=1)
+        device = next(self.network.parameters()).device
+        return normalize(self.image_features(self.preprocess(pictures).to(device)), dim=1)
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Unit embeddings of some texts, (T, d), encoded as one batch: with MedCLIP the batch matters."""
-        tokens = {name: ids.to(self._device()) for name, ids in self.tokenize(list(texts)).items()}
+        device = next(self.network.parameters()).device
+        tokens = {name: ids.to(device) for name, ids in self.tokenize(list(texts)).items()}
         return normalize(self.text_features(**tokens), dim=1)
-
-    def _device(self) -> torch.device:
-        return next(self.network.parameters()).device
 
 
 def load(name: str, folder: str | Path | None = None) -> ZeroShotModel:
@@ -94,6 +93,8 @@ def load(name: str, folder: str | Path | None = None) -> ZeroShotModel:
         model = read(spec, folder)
     except InputError:
         raise
+    except ModuleNotFoundError as error:
+        raise InputError(f"{name} needs {error.name}: pip install 'livervlm[zero_shot]'") from error
     except Exception as error:  # whatever a damaged file raises
         reason = (str(error).splitlines() or [repr(error)])[0]
         raise InputError(f"{spec.repository}: its files cannot be read ({reason}); fetch them again") from error
@@ -190,10 +191,9 @@ def find_medclip(spec: Baseline, folder: Path | None) -> Path:
     from huggingface_hub import is_offline_mode
 
     (name,) = spec.files
-    if folder:
-        return find_snapshot(spec.repository, spec.files, folder) / name
-    path = cache_home() / "zero_shot" / spec.repository / name
-    if not path.is_file():
+    home = folder or cache_home() / "zero_shot"
+    path = home / spec.repository / name
+    if not folder and not path.is_file():
         try:
             if is_offline_mode():
                 raise ConnectionError
@@ -203,7 +203,7 @@ def find_medclip(spec: Baseline, folder: Path | None) -> Path:
                     temporary.write_bytes(archive.read(name))
         except OSError as error:
             raise InputError(UNREACHABLE.format(spec.repository)) from error
-    return path
+    return find_snapshot(spec.repository, spec.files, home) / name
 
 
 def _read_clip(spec: Baseline, folder: Path | None) -> ZeroShotModel:
@@ -217,8 +217,8 @@ def _read_clip(spec: Baseline, folder: Path | None) -> ZeroShotModel:
         network,
         preprocess=lambda pictures: processor(pictures, return_tensors="pt")["pixel_values"],
         tokenize=_tokenize(CLIPTokenizer.from_pretrained(path), text.max_position_embeddings, text.vocab_size),
-        image_features=lambda pixels: network.get_image_features(pixels).pooler_output,
-        text_features=lambda **tokens: network.get_text_features(**tokens).pooler_output,
+        image_features=lambda pixels: network.visual_projection(network.vision_model(pixels).pooler_output),
+        text_features=lambda **tokens: network.text_projection(network.text_model(**tokens).pooler_output),
         logit_scale=network.logit_scale.exp().item(),
         ensemble="features",
     )
@@ -227,6 +227,7 @@ def _read_clip(spec: Baseline, folder: Path | None) -> ZeroShotModel:
 def _read_open_clip(spec: Baseline, folder: Path | None) -> ZeroShotModel:
     """An open_clip model with a BERT, whose shape and vocabulary lie in a repository that the configuration names."""
     import open_clip
+    from transformers import AutoTokenizer
 
     path = find_snapshot(spec.repository, spec.files, folder)
     text = json.loads((path / "open_clip_config.json").read_text(encoding="utf-8"))["model_cfg"]["text_cfg"]
@@ -234,14 +235,12 @@ def _read_open_clip(spec: Baseline, folder: Path | None) -> ZeroShotModel:
     network, preprocess = open_clip.create_model_from_pretrained(  # strict; reads a .bin with weights_only=True
         f"local-dir:{path}", text_cfg={**text, "hf_model_name": str(bert), "hf_model_pretrained": False}
     )
-    tokenizer = open_clip.tokenizer.HFTokenizer(str(bert), text["context_length"])
-    _check_vocabulary(tokenizer.tokenizer, network.text.vocab_size)
     return ZeroShotModel(
         network,
         preprocess=lambda pictures: torch.stack([preprocess(picture) for picture in pictures]),
-        tokenize=lambda texts: {"text": tokenizer(texts)},
+        tokenize=_tokenize(AutoTokenizer.from_pretrained(bert), text["context_length"], network.text.vocab_size),
         image_features=network.encode_image,
-        text_features=network.encode_text,
+        text_features=lambda input_ids, **_: network.encode_text(input_ids),  # it masks the padding itself
         logit_scale=network.logit_scale.exp().item(),
         ensemble="features",
     )
@@ -301,6 +300,9 @@ def _read_medclip(spec: Baseline, folder: Path | None) -> ZeroShotModel:
 
 def _whole(kind, path: Path | None, **options) -> nn.Module:
     """A transformers model with every weight from the checkpoint; left alone, transformers makes missing ones up."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     network, report = kind.from_pretrained(path, output_loading_info=True, **options)
     if missing := sorted(report["missing_keys"]):
         raise ValueError(f"no weights for {missing[0]}, {len(missing)} missing")
@@ -308,10 +310,6 @@ def _whole(kind, path: Path | None, **options) -> nn.Module:
 
 
 def _tokenize(tokenizer, length: int, rows: int) -> Callable[[list[str]], dict[str, Tensor]]:
-    _check_vocabulary(tokenizer, rows)
-    return lambda texts: tokenizer(texts, padding=True, truncation=True, max_length=length, return_tensors="pt")
-
-
-def _check_vocabulary(tokenizer, rows: int) -> None:
-    if len(tokenizer) != rows:
+    if len(tokenizer) != rows:  # without its files transformers makes a vocabulary up as well
         raise ValueError(f"a vocabulary of {len(tokenizer)} tokens for a network of {rows}")
+    return lambda texts: tokenizer(texts, padding=True, truncation=True, max_length=length, return_tensors="pt")
