@@ -19,6 +19,8 @@ import check_pages  # noqa: E402
 import home  # noqa: E402
 import key  # noqa: E402
 import notebooks  # noqa: E402
+import pages  # noqa: E402
+import stubs  # noqa: E402
 
 FRONT = "---\nfile_format: mystnb\nkernelspec: {name: python3, display_name: Python 3}\n---\n\n"
 CODE = "```{code-cell} ipython3\nx = 1\n```\n"
@@ -65,7 +67,7 @@ def converted(root, text):
 
 
 @pytest.mark.parametrize("fence", [":::", "```", "::::"])
-@pytest.mark.parametrize("name", notebooks.ADMONITIONS)
+@pytest.mark.parametrize("name", pages.ADMONITIONS)
 def test_admonition_becomes_a_quotation(tmp_path, name, fence):
     heading = "See also" if name == "seealso" else name.capitalize()
     text = converted(tmp_path, f"{fence}{{{name}}}\nOne.\n\n- two\n{fence}")
@@ -135,20 +137,80 @@ def test_exercise_and_solution(tmp_path):
     assert text.endswith("[Exercise 1](#ex-one)")
 
 
-def test_gated_exercise_stays_runnable_and_its_solution_folds(tmp_path):
-    source = (
-        f"```{{exercise-start}}\n:label: ex-one\n```\nDo.\n\n{CODE}\n```{{exercise-end}}\n```\n\n"
-        f"```{{solution-start}} ex-one\n```\nSo:\n\n{CODE}\n```{{solution-end}}\n```\n\nAfter.\n"
+ANSWER = 'def double(x):\n    """Twice `x`."""\n    twice = x + x\n    return twice\n\nexercises.double(double)'
+STUB = f'def double(x):\n    """Twice `x`."""\n{stubs.ANSWER}\n\nexercises.double(double)'
+
+
+def cell_of(code):
+    return f"```{{code-cell}} ipython3\n{code}\n```\n"
+
+
+def gated(stub="", answer=None, title="Double, 5 minutes", label=":label: ex-one\n", fold=":class: dropdown\n"):
+    answer = cell_of(ANSWER) if answer is None else answer
+    return (
+        f"```{{exercise-start}} {title}\n{label}```\n\nDo.\n\n{stub}```{{exercise-end}}\n```\n\n"
+        f"```{{solution-start}} ex-one\n{fold}```\nSo:\n\n{answer}\n```{{solution-end}}\n```\n\nAfter.\n"
     )
-    task, code, solution = cells(tmp_path, source)
-    assert task.source.endswith("**Exercise 1**\nDo.")
-    assert code.cell_type == "code"
-    assert solution.source.split("\n\n") == [
+
+
+def test_gated_exercise_stays_runnable_and_its_solution_folds(tmp_path):
+    task, code, solution = cells(tmp_path, gated())
+    assert task.source.endswith("**Exercise 1 (Double, 5 minutes)**\n\nDo.")
+    assert (code.cell_type, code.source) == ("code", STUB)
+    assert solution.source.strip().split("\n\n") == [
         "<details>\n<summary>Solution to Exercise 1</summary>\nSo:",
-        "````python\nx = 1\n````",
+        *f"````python\n{ANSWER}\n````".split("\n\n"),
         "</details>",
         "After.",
     ]
+
+
+@pytest.mark.parametrize("stub", ["", cell_of("old") + "\n", cell_of(STUB) + "\nA hint.\n\n"])
+def test_a_stub_is_written_into_the_chapter_and_stays_true_to_its_solution(tmp_path, stub):
+    root = write_book(tmp_path, f"# Title\n\n{gated(stub)}\n\n{CODE}")
+    generated = notebooks.generate(root)
+    chapter, notebook = root / "book" / "chapter.md", root / "book" / "chapter.ipynb"
+    assert set(generated) == {chapter, notebook}
+    hint = "A hint.\n\n" if "hint" in stub else ""
+    assert generated[chapter] == f"{FRONT}# Title\n\n{gated(cell_of(STUB) + chr(10) + hint)}\n\n{CODE}"
+
+    notebook.write_text(generated[notebook])
+    named = [line.split(":")[0] for line in notebooks.differences(root, generated)]
+    assert named == ([] if STUB in stub else ["book/chapter.md differs from the solutions in it"])
+    chapter.write_text(generated[chapter])
+    assert notebooks.generate(root) == generated
+
+
+def test_a_stub_keeps_what_its_solution_imports_and_a_long_docstring():
+    head = 'import math\n\ndef f(\n    x,\n):\n    """One.\n\n    Two.\n    """\n'
+    body = "    def g():\n        return 1\n    return g()"
+    assert stubs.stub_of(f"{head}{body}\n\nexercises.f(f)") == ("f", f"{head}{stubs.ANSWER}\n\nexercises.f(f)")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (gated(label=""), "chapter.md:6: {exercise-start} has no ':label: ex-name'"),
+        (gated(title="Double"), "chapter.md:6: {exercise-start} needs a title with minutes: 'Title, 10 minutes'"),
+        (gated(stub=2 * cell_of("x = 1")), "chapter.md:6: an exercise holds one code cell, its stub"),
+        (gated(fold=""), "chapter.md:15: {solution-start} needs ':class: dropdown', or it lies open"),
+        (gated(answer=""), "chapter.md:15: a solution holds one code cell; this one has 0"),
+        (gated(answer=cell_of("x = 1")), "chapter.md:20: the code of a solution is one function with a docstring"),
+        (gated(answer=cell_of(ANSWER.replace('"""Twice `x`."""', "pass"))), "chapter.md:20: the code of a solution"),
+        (gated(answer=cell_of(ANSWER.replace("double(double)", "other(double)"))), "chapter.md:20: the code of a sol"),
+        (gated(answer=cell_of("def double(x:")), "chapter.md:20: '(' was never closed"),
+        (gated().replace("} ex-one", "} ex-two"), "chapter.md:15: {solution-start} ex-two follows no exercise"),
+        (gated().split("```{solution")[0], "chapter.md:6: exercise 'ex-one' has no {solution-start} ex-one"),
+        (gated().partition("```{solution-end}")[0], "chapter.md:15: {solution-start} has no end"),
+        (gated().replace("```{exercise-end}\n```\n", ""), "chapter.md:6: {exercise-start} has no end before line 13"),
+        (gated().replace("{exercise-end", "{solution-end"), "chapter.md:12: {solution-end} has no start"),
+        ("```{solution-end}\n```\n", "chapter.md:6: {solution-end} has no start"),
+    ],
+)
+def test_an_exercise_that_is_not_whole_is_an_error_with_its_place(tmp_path, source, message):
+    with pytest.raises(stubs.SourceError) as error:
+        cells(tmp_path, source)
+    assert message in str(error.value)
 
 
 def test_comments_vanish_and_labels_become_anchors(tmp_path):
@@ -211,15 +273,9 @@ def test_roles_and_links(tmp_path, source, expected):
     ],
 )
 def test_what_cannot_be_shown_is_an_error_with_its_place(tmp_path, source, message):
-    with pytest.raises(notebooks.SourceError) as error:
+    with pytest.raises(stubs.SourceError) as error:
         converted(tmp_path, f"# Title\n\n{source}")
     assert message in str(error.value)
-
-
-def test_an_open_solution_is_an_error(tmp_path):
-    source = "```{exercise}\n:label: e\n```\n\n```{solution-start} e\n```\n"
-    with pytest.raises(notebooks.SourceError, match="solution-start"):
-        cells(tmp_path, source + CODE)
 
 
 WORDS = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
@@ -275,8 +331,7 @@ def test_committed_notebooks_match_their_sources():
 
 
 def install_cell():
-    (text, *_) = notebooks.generate(ROOT).values()
-    cell = nbformat.reads(text, 4).cells[1]
+    cell = nbformat.reads(notebooks.generate(ROOT)[ROOT / "book" / "liver_vlm.ipynb"], 4).cells[1]
     assert cell.metadata.tags == ["remove-cell", "skip-execution"]
     return cell
 
@@ -297,7 +352,7 @@ def test_install_cell_on_colab_changes_no_version(monkeypatch):
     [(command, options)] = calls
     assert command[:4] == [sys.executable, "-m", "pip", "install"]
     assert command[command.index("--upgrade-strategy") + 1] == "only-if-needed"
-    assert command[-1] == "git+" + notebooks.Book(ROOT).repository
+    assert command[-1] == "git+" + pages.Book(ROOT).repository
     assert not any("==" in word or word in ("-U", "--upgrade") for word in command)
     assert options == {"check": True}
 
@@ -373,7 +428,7 @@ def test_moving_home_changes_every_file(tmp_path):
     for name in ("_config.yml", "pyproject.toml", "README.md"):
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, tmp_path)
-    old = notebooks.Book(ROOT).repository.split("/", 3)[-1]
+    old = pages.Book(ROOT).repository.split("/", 3)[-1]
     owner, name = old.split("/")
     (tmp_path / "notes.md").write_text(f"https://{owner}.github.io/{name} {old}.git but {name}")
     (tmp_path / "picture.png").write_bytes(b"\xff\xfe\x00")

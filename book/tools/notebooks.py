@@ -48,7 +48,7 @@ def notebook_of(book: Book, source: Source) -> nbformat.NotebookNode:
     ]
     page = Page(book, source)
     for cell, line in zip(source.cells, source.lines, strict=True):
-        folded = page.solution is not None
+        folded = page.folded
         if cell.cell_type == "markdown":
             kind, text, metadata = "markdown", page.convert(cell.source, line).strip("\n"), {}
         elif folded:  # a cell cannot fold inside another, so a solution's code is shown, not run
@@ -62,8 +62,6 @@ def notebook_of(book: Book, source: Source) -> nbformat.NotebookNode:
             cells.append((kind, text, metadata))
         if figure and not folded:
             cells.append(("markdown", page.caption(figure["caption"], line, figure.get("name")), {}))
-    if page.solution is not None:
-        raise source.error(page.solution, "{solution-start} has no {solution-end}")
     notebook = nbformat.v4.new_notebook()
     notebook.metadata = {"kernelspec": source.kernel, "language_info": {"name": "python"}}
     make = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
@@ -79,7 +77,7 @@ class Page:
 
     def __init__(self, book: Book, source: Source):
         self.book, self.source = book, source
-        self.solution: int | None = None  # the line of the {solution-start} that is open
+        self.folded = False  # between {solution-start} and {solution-end}
 
     def convert(self, text: str, line: int) -> str:
         """`text`, which starts at `line` of the source, as plain Markdown."""
@@ -140,9 +138,7 @@ class Page:
         if it.name == "exercise-end":
             return ""
         if it.name == "solution-end":
-            if self.solution is None:
-                raise self.source.error(it.line, "{solution-end} has no {solution-start}")
-            self.solution = None
+            self.folded = False
             return "</details>"
         if it.name == "exercise-start":
             return self.exercise(it, title)
@@ -150,7 +146,7 @@ class Page:
             name = self.target(it.argument, it.line).text
             if it.name == "solution":
                 return details(f"Solution to {name}", self.convert(it.body, it.body_line))
-            self.solution = it.line
+            self.folded = True
             return f"<details>\n<summary>Solution to {name}</summary>"
         body = self.convert(it.body, it.body_line)
         if it.name == "exercise":

@@ -7,7 +7,7 @@ function and the check that judges it.
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,64 +31,83 @@ class Exercise:
     """An exercise of a page, with the code of its two cells."""
 
     name: str  # of the function that is asked for, and of its checker in livervlm.exercises
-    label: str
     minutes: int
     stub: str
     solution: str
     place: slice  # the lines of the page that the stub's cell takes
 
 
-def exercises(path: Path, tokens: Iterable[Token]) -> list[Exercise]:
-    """The exercises with code on a page, in order, by the block tokens of its text."""
-    found, tasks = [], {}
-    opening, cells = None, []
+@dataclass
+class Gate:
+    """What stands between a `-start` and its `-end`."""
+
+    kind: str  # "exercise" or "solution"
+    argument: str
+    options: str
+    line: int  # of the start, from 1
+    cells: list[Token]
+    end: int = 0  # from 0, as in tokens
+
+    def option(self, name: str) -> str:
+        match = re.search(rf"^:{name}:\s*(\S+)\s*$", self.options, re.MULTILINE)
+        return match[1] if match else ""
+
+
+def gates(path: Path, tokens: Iterable[Token]) -> Iterator[Gate]:
+    gate = None
     for token in tokens:
         match = FENCE.match(token.info.strip()) if token.type in ("fence", "colon_fence") else None
         if not match:
             continue
-        kind, argument = match.groups()
-        if kind == "code-cell":
-            cells.append(token)
-        elif kind.endswith("start"):
-            opening, cells, title = token, [], argument
-        elif opening is None:
-            raise SourceError(path, token.map[0] + 1, f"{{{kind}}} has no start")
-        elif kind == "exercise-end":
-            label, minutes = option(opening, "label"), MINUTES.fullmatch(title)
-            line = opening.map[0] + 1
-            if not label:
-                raise SourceError(path, line, "{exercise-start} has no ':label: ex-name'")
-            if not minutes:
-                raise SourceError(path, line, "{exercise-start} needs a title with minutes: 'Title, 10 minutes'")
-            if len(cells) > 1:
-                raise SourceError(path, line, "an exercise holds one code cell, its stub, which is generated")
-            place = slice(*cells[0].map) if cells else slice(token.map[0], token.map[0])
-            tasks[label] = (line, int(minutes[1]), place)
-            opening = None
+        (kind, _, end), line = match[1].partition("-"), token.map[0] + 1
+        if kind == "code":
+            if gate:
+                gate.cells.append(token)
+        elif end == "start":
+            if gate:
+                raise SourceError(path, gate.line, f"{{{gate.kind}-start}} has no end before line {line}")
+            gate = Gate(kind, match[2], token.content, line, [])
+        elif not gate or gate.kind != kind:
+            raise SourceError(path, line, f"{{{kind}-end}} has no start")
         else:
-            line = opening.map[0] + 1
-            if title not in tasks:
-                raise SourceError(path, line, f"{{solution-start}} {title} follows no exercise with that label")
-            if option(opening, "class") != "dropdown":
-                raise SourceError(path, line, "{solution-start} needs ':class: dropdown', or it lies open")
-            if len(cells) != 1:
-                raise SourceError(path, line, f"a solution holds one code cell; this one has {len(cells)}")
-            _, minutes, place = tasks.pop(title)
-            solution = cells[0].content.rstrip("\n")
-            try:
-                name, stub = stub_of(solution)
-            except (SyntaxError, ValueError) as error:
-                raise SourceError(path, cells[0].map[0] + 1, str(error)) from error
-            found.append(Exercise(name, title, minutes, stub, solution, place))
-            opening = None
-    for label, (line, *_) in tasks.items():
-        raise SourceError(path, line, f"exercise '{label}' has no {{solution-start}} {label}")
+            gate.end = token.map[0]
+            yield gate
+            gate = None
+    if gate:
+        raise SourceError(path, gate.line, f"{{{gate.kind}-start}} has no end")
+
+
+def exercises(path: Path, tokens: Iterable[Token]) -> list[Exercise]:
+    """The exercises with code on a page, in order, by the block tokens of its text."""
+    found, tasks = [], {}
+    for gate in gates(path, tokens):
+        if gate.kind == "exercise":
+            if not gate.option("label"):
+                raise SourceError(path, gate.line, "{exercise-start} has no ':label: ex-name'")
+            if not MINUTES.fullmatch(gate.argument):
+                raise SourceError(path, gate.line, "{exercise-start} needs a title with minutes: 'Title, 10 minutes'")
+            if len(gate.cells) > 1:
+                raise SourceError(path, gate.line, "an exercise holds one code cell, its stub, which is generated")
+            tasks[gate.option("label")] = gate
+            continue
+        if gate.argument not in tasks:
+            raise SourceError(path, gate.line, f"{{solution-start}} {gate.argument} follows no exercise of that label")
+        if gate.option("class") != "dropdown":
+            raise SourceError(path, gate.line, "{solution-start} needs ':class: dropdown', or it lies open")
+        if len(gate.cells) != 1:
+            raise SourceError(path, gate.line, f"a solution holds one code cell; this one has {len(gate.cells)}")
+        task, (cell,) = tasks.pop(gate.argument), gate.cells
+        solution = cell.content.rstrip("\n")
+        try:
+            name, stub = stub_of(solution)
+        except (SyntaxError, ValueError) as error:
+            raise SourceError(path, cell.map[0] + 1, str(error)) from error
+        minutes = int(MINUTES.fullmatch(task.argument)[1])
+        place = slice(*task.cells[0].map) if task.cells else slice(task.end, task.end)
+        found.append(Exercise(name, minutes, stub, solution, place))
+    for label, task in tasks.items():
+        raise SourceError(path, task.line, f"exercise '{label}' has no {{solution-start}} {label}")
     return found
-
-
-def option(fence: Token, name: str) -> str:
-    match = re.search(rf"^:{name}:\s*(\S+)\s*$", fence.content, re.MULTILINE)
-    return match[1] if match else ""
 
 
 def stub_of(solution: str) -> tuple[str, str]:

@@ -1,0 +1,248 @@
+"""The exercises of the book: every solution passes, every stub and every typical mistake is told in words."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import brentq
+from scipy.special import softmax
+from sklearn.model_selection import KFold
+
+from livervlm import exercises, lesions
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book" / "tools"))
+
+import pages  # noqa: E402
+
+SOURCES = pages.Book(ROOT).sources
+EXERCISES = [exercise for source in SOURCES for exercise in source.exercises]
+each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
+each_checker = pytest.mark.parametrize("name", exercises.CHECKERS)
+
+
+def run(code):
+    """The verdict in which a cell of an exercise ends; it finds NumPy and the checkers, and nothing of its chapter."""
+    *body, last = code.splitlines()
+    names = {"np": np, "exercises": exercises}
+    exec("\n".join(body), names)
+    return eval(last, names)
+
+
+# -- The exercises of the chapters ---------------------------------------------------------------------------
+
+
+@each_exercise
+def test_the_solution_passes(exercise):
+    verdict = run(exercise.solution)
+    assert verdict.passed, verdict.words
+    assert verdict.words == f"Right: `{exercise.name}` does what was asked."
+
+
+@each_exercise
+def test_the_stub_is_not_answered_yet(exercise):
+    verdict = run(exercise.stub)
+    assert not verdict
+    assert verdict.words.startswith("Not answered yet")
+
+
+@each_exercise
+def test_an_exercise_takes_minutes(exercise):
+    assert 5 <= exercise.minutes <= 20
+
+
+@pytest.mark.parametrize("source", [s for s in SOURCES if s.executable], ids=lambda source: source.path.stem)
+def test_a_chapter_has_two_exercises(source):
+    assert len(source.exercises) >= 2
+
+
+def test_every_checker_judges_one_exercise():
+    assert sorted(exercise.name for exercise in EXERCISES) == sorted(exercises.CHECKERS)
+
+
+@each_checker
+def test_a_checker_is_found_by_its_name_and_says_what_it_judges(name):
+    assert getattr(exercises, name) is exercises.CHECKERS[name]
+    assert exercises.CHECKERS[name].__doc__.count("\n") == 0
+
+
+def test_a_verdict_shows_its_words():
+    verdict = exercises.window(lambda *_: None)
+    assert verdict._repr_markdown_() == repr(verdict) == verdict.words
+    assert not verdict
+
+
+# -- What can go wrong with any answer -----------------------------------------------------------------------
+
+
+def stops(*_):
+    raise ValueError("a `bad` day")
+
+
+def text(*_):
+    return "forty"
+
+
+@each_checker
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (42, "Give the function and not what it returns: `exercises.{name}({name})`."),
+        (lambda *_: ..., "is no array of numbers"),
+        (lambda *_: None, "returns nothing: end it with `return`"),
+        (text, "returns a str that is no array of numbers"),
+        (stops, f"stopped in line {stops.__code__.co_firstlineno + 1} of its cell: `ValueError: a 'bad' day`."),
+        (lambda: 0, "Your function stopped: `TypeError: "),
+        (lambda *_: np.zeros((3, 1, 4)), "Your answer has shape (3, 1, 4); asked for was "),
+    ],
+)
+def test_any_answer_is_met_with_words(name, answer, words):
+    verdict = exercises.CHECKERS[name](answer)
+    assert not verdict
+    assert words.format(name=name) in verdict.words
+
+
+@pytest.mark.parametrize("name", ["window", "scaled_softmax"])
+def test_nan_is_told(name):
+    assert "holds nan" in exercises.CHECKERS[name](lambda array, *_: array * np.nan).words
+
+
+def test_an_answer_may_not_change_what_it_is_given():
+    def window(hu, low, high):
+        hu[hu < low] = low
+        hu[hu > high] = high
+        return 2 * (hu - low) / (high - low) - 1
+
+    assert "changes the array that it is given" in exercises.window(window).words
+
+
+def test_an_interrupt_is_none_of_the_checkers_business():
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        exercises.window(interrupted)
+
+
+# -- Wrong answers, and right ones that are not the book's ---------------------------------------------------
+
+
+def by_slice(patient, n_groups, seed):
+    return np.random.default_rng(seed).integers(0, n_groups, len(patient))
+
+
+def diced(patient, n_groups, seed):
+    patients, which = np.unique(patient, return_inverse=True)
+    return np.random.default_rng(seed).integers(0, n_groups, len(patients))[which]
+
+
+def dealt(patient, n_groups, order):
+    patients, which = np.unique(patient, return_inverse=True)
+    return (order(len(patients)) % n_groups)[which]
+
+
+def shines(lesion, liver, rise=10, fall=10):
+    return (lesion[:, 1] - liver[:, 1] >= rise) & (liver[:, 2] - lesion[:, 2] >= fall)
+
+
+def softmax_of(score, axis=1):
+    return np.exp(score) / np.exp(score).sum(axis=axis, keepdims=True)
+
+
+WRONG = [  # the checker, a typical wrong answer, words that name the mistake
+    ("window", lambda hu, low, high: 2 * (hu - low) / (high - low) - 1, "air becomes -5.2, metal 14.8). Clip"),
+    ("window", lambda hu, low, high: np.clip(hu, low, high), "still Hounsfield units"),
+    ("window", lambda hu, low, high: (np.clip(hu, low, high) - low) / (high - low), "from 0 to 1"),
+    ("window", lambda hu, low, high: 1 - 2 * (np.clip(hu, low, high) - low) / (high - low), "a negative"),
+    ("window", lambda hu, low, high: (np.clip(hu, -160, 240) - 40) / 200, "use `low` and `high`"),
+    ("window", lambda hu, low, high: np.clip(hu / high, -1, 1), "expected `[-1. , -1. ,  0. ,  0.5,  1. ,  1. ]`, got"),
+    ("washes_out", lambda lesion, liver: shines(lesion, liver, 10, -200), "Ask for both"),
+    ("washes_out", lambda lesion, liver: shines(lesion, liver, -200, 10), "as a cyst. Ask for both"),
+    ("washes_out", lambda lesion, liver: lesion[:, 1] - lesion[:, 2] >= 10, "falls from its own peak"),
+    (
+        "washes_out",
+        lambda lesion, liver: (lesion[:, 1] - lesion[:, 0] >= 10) & (liver[:, 2] - lesion[:, 2] >= 10),
+        "gains 25 HU over its own native phase",
+    ),
+    ("washes_out", lambda lesion, liver: shines(lesion, liver, 0, 0), "only 5 HU brighter"),
+    ("washes_out", lambda lesion, liver: shines(lesion, liver, 10, 0), "only 5 HU darker"),
+    ("washes_out", lambda lesion, liver: shines(lesion, liver, 10.5, 10.5), "includes 10"),
+    ("washes_out", lambda lesion, liver: shines(lesion, np.array([[55, 65, 105]])), "compare each lesion with its own"),
+    ("washes_out", lambda lesion, liver: ~shines(lesion, liver), "You say yes to a lesion of `(45, 110, 125)` HU"),
+    ("washes_out", lambda lesion, liver: lesion[:, 1] - liver[:, 1], "Answer True or False"),
+    ("patient_groups", by_slice, "deal out patients, not slices"),
+    ("patient_groups", lambda patient, n, seed: np.arange(len(patient)) * n // len(patient), "deal out patients"),
+    ("patient_groups", diced, "deal them out like cards"),
+    ("patient_groups", lambda patient, n, seed: dealt(patient, n, np.arange), "Every seed gives the same split"),
+    ("patient_groups", lambda patient, n, seed: dealt(patient, n, np.random.permutation), "One seed gave two splits"),
+    (
+        "patient_groups",
+        lambda patient, n, seed: 1 + dealt(patient, n, np.random.default_rng(seed).permutation),
+        "run from 1 to 5; asked for was 0 to 4",
+    ),
+    ("patient_groups", lambda patient, n, seed: patient, "There is a group 99; with 5 groups they are 0 to 4"),
+    ("scaled_softmax", lambda cosine, scale: softmax_of(scale * cosine, axis=0), "sum over axis 1, not 0"),
+    ("scaled_softmax", lambda cosine, scale: softmax_of(scale * cosine, axis=None), "needs its own sum"),
+    ("scaled_softmax", lambda cosine, scale: np.exp(scale * cosine), "divide by their sum"),
+    ("scaled_softmax", lambda cosine, scale: softmax(cosine, axis=1), "multiply the cosines by `scale`"),
+    ("scaled_softmax", lambda cosine, scale: softmax(cosine / scale, axis=1), "You divide by the scale; multiply"),
+    ("scaled_softmax", lambda cosine, scale: softmax(-scale * cosine, axis=1), "nearest class is the least probable"),
+    ("scaled_softmax", lambda cosine, scale: softmax_of(scale * cosine), "Subtract the largest score of each row"),
+    (
+        "scaled_softmax",
+        lambda cosine, scale: (1 + scale * cosine) / (1 + scale * cosine).sum(axis=1, keepdims=True),
+        "expected `[[0.5  , 0.25 , 0.25 ], [0.286, 0.571, 0.143]]`, got",
+    ),
+    ("scale_needed", lambda p, c: np.log((c - 1) * p / (1 - p)), "as 0, at right angles to it"),
+    ("scale_needed", lambda p, c: np.log((c - 1) * p / (1 - p)) / 2, "as -1, opposite to it"),
+    ("scale_needed", lambda p, c: np.log(p / (1 - p)) * (c - 1) / c, "you count one other class"),
+    ("scale_needed", lambda p, c: np.log((1 - p) / p / (c - 1)) * (c - 1) / c, "turn the fraction"),
+    ("scale_needed", lambda p, c: np.log10((c - 1) * p / (1 - p)) * (c - 1) / c, "undone by `np.log`"),
+    (
+        "scale_needed",
+        lambda p, c: 1.0,
+        "For 5 classes and 90% you answer 1.000. At that scale a perfect model is 46.6% sure.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "answer", "words"), WRONG, ids=[f"{name}-{words}" for name, _, words in WRONG])
+def test_a_typical_mistake_is_named(name, answer, words):
+    verdict = exercises.CHECKERS[name](answer)
+    assert not verdict
+    assert words in verdict.words
+
+
+@each_checker
+def test_a_checker_names_at_least_two_mistakes(name):
+    assert len({words for checker, _, words in WRONG if checker == name}) >= 2
+
+
+def kfold(patient, n_groups, seed):
+    patients = np.unique(patient)
+    group = np.zeros(len(patient), dtype=int)
+    for number, (_, test) in enumerate(KFold(n_groups, shuffle=True, random_state=seed).split(patients)):
+        group[np.isin(patient, patients[test])] = number
+    return group
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("window", lambda hu, low, high: lesions.window(torch.tensor(hu), (low, high))),
+        ("window", lambda hu, low, high: np.interp(hu, [low, high], [-1, 1])),
+        (
+            "washes_out",
+            lambda lesion, liver: [s[1] >= g[1] + 10 and s[2] <= g[2] - 10 for s, g in zip(lesion, liver, strict=True)],
+        ),
+        ("patient_groups", kfold),
+        ("scaled_softmax", lambda cosine, scale: softmax(scale * cosine, axis=1)),
+        ("scaled_softmax", lambda cosine, scale: torch.tensor(scale * cosine).softmax(dim=1)),
+        ("scale_needed", lambda p, c: brentq(lambda s: softmax([s, *[-s / (c - 1)] * (c - 1)])[0] - p, 0, 100)),
+    ],
+)
+def test_another_right_answer_passes(name, answer):
+    verdict = exercises.CHECKERS[name](answer)
+    assert verdict, verdict.words
