@@ -140,7 +140,8 @@ def to_rgb(windowed: Tensor, phases: Sequence[str], how: str) -> Tensor:
     """One picture (B, 3, H, W) in [0, 1] of the P phases of each image (B, P, H, W), windowed to [-1, 1].
 
     how: "stack" (three phases as red, green, blue), a phase's name (that phase in grey), "mean" (of the phases, in
-    grey) or "montage" (the phases in grey tiles of one square: these models crop a picture to a square).
+    grey) or "montage" (the phases in grey tiles of one square, as these models crop a picture to a square).  The
+    paper does not say what its baselines saw.
     """
     phases = list(phases)
     if windowed.ndim != 4 or windowed.shape[1] != len(phases):
@@ -231,14 +232,14 @@ def _read_open_clip(spec: Baseline, folder: Path | None) -> ZeroShotModel:
 
     path = find_snapshot(spec.repository, spec.files, folder)
     text = json.loads((path / "open_clip_config.json").read_text(encoding="utf-8"))["model_cfg"]["text_cfg"]
-    bert = find_snapshot(text["hf_model_name"], BERT, folder)
+    bert, words = (find_snapshot(text[key], BERT, folder) for key in ("hf_model_name", "hf_tokenizer_name"))
     network, preprocess = open_clip.create_model_from_pretrained(  # strict; reads a .bin with weights_only=True
         f"local-dir:{path}", text_cfg={**text, "hf_model_name": str(bert), "hf_model_pretrained": False}
     )
     return ZeroShotModel(
         network,
         preprocess=lambda pictures: torch.stack([preprocess(picture) for picture in pictures]),
-        tokenize=_tokenize(AutoTokenizer.from_pretrained(bert), text["context_length"], network.text.vocab_size),
+        tokenize=_tokenize(AutoTokenizer.from_pretrained(words), text["context_length"], network.text.vocab_size),
         image_features=network.encode_image,
         text_features=lambda input_ids, **_: network.encode_text(input_ids),  # it masks the padding itself
         logit_scale=network.logit_scale.exp().item(),

@@ -59,9 +59,9 @@ def make_lively(network):
     return network.eval()
 
 
-def write_clip(repository: str, weights: str):
-    """A CLIPModel of toy size with CLIP's own vocabulary, laid out as on the hub in 2021."""
-    folder = snapshot(repository)
+def write_clip():
+    """A CLIPModel of toy size with CLIP's own vocabulary, laid out as on the hub in 2021; PubMedCLIP as a .bin."""
+    folder, other = snapshot(CLIP), snapshot(PUBMEDCLIP)
     packed = Path(open_clip.__file__).with_name("bpe_simple_vocab_16e6.txt.gz")
     merges = gzip.decompress(packed.read_bytes()).decode().split("\n")[1 : 49152 - 256 - 2 + 1]
     letters = list(open_clip.tokenizer.bytes_to_unicode().values())
@@ -76,9 +76,8 @@ def write_clip(repository: str, weights: str):
     text = shape | dict(vocab_size=len(words), bos_token_id=0, eos_token_id=2, pad_token_id=1)  # as published
     config = dict(text_config=text, vision_config=shape | dict(image_size=32, patch_size=16), projection_dim=16)
     make_lively(transformers.CLIPModel(transformers.CLIPConfig(**config))).save_pretrained(folder)
-    if weights == "pytorch_model.bin":
-        torch.save(load_file(folder / "model.safetensors"), folder / weights)
-        (folder / "model.safetensors").unlink()
+    shutil.copytree(folder, other, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors"))
+    torch.save(load_file(folder / "model.safetensors"), other / "pytorch_model.bin")
 
 
 def write_bert(repository: str):
@@ -131,8 +130,7 @@ def write_medclip(scratch: Path):
 @pytest.fixture(scope="module")
 def medclip_parts(tmp_path_factory):
     """All four baselines in the hub's cache and the package's; of MedCLIP also the parts."""
-    write_clip(CLIP, "model.safetensors")
-    write_clip(PUBMEDCLIP, "pytorch_model.bin")
+    write_clip()
     write_biomedclip()
     yield write_medclip(tmp_path_factory.mktemp("scratch"))
     for repository in REPOSITORIES:
