@@ -17,8 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 from .compat import import_torchvision
 from .training import Batch
 
-SIZE = 32  # pixels, the side of a picture
-CONTEXT = 24  # tokens, the longest sentence
+SIZE, CONTEXT = 32, 24  # pixels, the side of a picture; tokens, the longest sentence
 TEXTURES = ("plain", "striped", "dotted", "checkered")
 COLOURS = {  # red, green, blue from 0 to 1
     "red": (0.9, 0.15, 0.15),
@@ -30,7 +29,6 @@ COLOURS = {  # red, green, blue from 0 to 1
 }
 SHAPES = ("circle", "ring", "square", "cross", "triangle")
 TEMPLATES = ("a {}", "a picture of a {}", "this is a {}", "one {} on grey")
-
 Composition = tuple[str, str, str]  # texture, colour, shape
 
 
@@ -54,6 +52,9 @@ def draw(which: Sequence[Composition], seed: int = 0) -> Tensor:
     def between(low: float, high: float, *shape: int) -> np.ndarray:
         return rng.uniform(low, high, (len(which), *shape)).astype(np.float32)
 
+    def chosen(masks: dict[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
+        return np.stack([masks[name][n] for n, name in enumerate(names)])[:, None]  # (N, 1, SIZE, SIZE)
+
     y, x = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j].astype(np.float32)  # (SIZE, SIZE) each
     x, y = x - between(-0.15, 0.15, 1, 1), y - between(-0.15, 0.15, 1, 1)  # (N, SIZE, SIZE)
     radius, angle = between(0.55, 0.75, 1, 1), between(-0.3, 0.3, 1, 1)  # radians
@@ -70,14 +71,9 @@ def draw(which: Sequence[Composition], seed: int = 0) -> Tensor:
     bright = {"plain": u > -2, "striped": u > 0, "dotted": u + v < 0.8, "checkered": u * v > 0}
     textures, colours, shapes = zip(*which, strict=True)
     tint = np.float32([COLOURS[name] for name in colours])[..., None, None] + between(-0.08, 0.08, 3, 1, 1)
-    ink = tint * np.where(_chosen(bright, textures), 1, 0.3)[:, None]  # (N, 3, SIZE, SIZE)
-    picture = np.where(_chosen(inside, shapes)[:, None], ink, between(0.2, 0.8, 1, 1, 1))
+    ink = tint * np.where(chosen(bright, textures), 1, 0.3)  # (N, 3, SIZE, SIZE)
+    picture = np.where(chosen(inside, shapes), ink, between(0.2, 0.8, 1, 1, 1))
     return torch.from_numpy((picture + rng.normal(0, 0.03, picture.shape)).clip(0, 1).astype(np.float32))
-
-
-def _chosen(masks: dict[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
-    """For picture n the n-th of the masks under its name, (N, SIZE, SIZE)."""
-    return np.stack([masks[name][n] for n, name in enumerate(names)])
 
 
 PAD, UNKNOWN, START, END = range(4)
@@ -87,16 +83,13 @@ WORDS = tuple(dict.fromkeys(["<pad>", "<unk>", "<start>", "<end>", *_LEARNED]))
 
 def tokenize(sentences: Sequence[str]) -> Tensor:
     """Word numbers between <start> and <end>, padded to the longest, (N, L); a word outside `WORDS` is <unk>."""
-    rows = []
-    for sentence in sentences:
-        words = re.findall(r"[\w-]+", sentence.lower())[: CONTEXT - 2]
-        ids = [WORDS.index(word) if word in WORDS else UNKNOWN for word in words]
-        rows.append(torch.tensor([START, *ids, END]))
-    return pad_sequence(rows, batch_first=True, padding_value=PAD)
+    words = [re.findall(r"[\w-]+", sentence.lower())[: CONTEXT - 2] for sentence in sentences]
+    rows = [[START, *(WORDS.index(w) if w in WORDS else UNKNOWN for w in row), END] for row in words]
+    return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=PAD)
 
 
 class TinyCLIP(nn.Module):
-    """`transformers.CLIPModel`, CLIP's own two towers, at a thousandth of its size and with random weights.
+    """`transformers.CLIPModel`, CLIP's own two towers, at about a thousandth of its size and with random weights.
 
     It answers the calls of a `zero_shot.ZeroShotModel`, so that what classifies with those classifies with this.
     """
@@ -111,10 +104,9 @@ class TinyCLIP(nn.Module):
         tower = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4}
         vision = {"image_size": SIZE, "patch_size": 8, "num_hidden_layers": 3}
         text = {"vocab_size": len(WORDS), "max_position_embeddings": CONTEXT, "num_hidden_layers": 2}
-        ends = {"pad_token_id": PAD, "bos_token_id": START, "eos_token_id": END}
+        text |= {"pad_token_id": PAD, "bos_token_id": START, "eos_token_id": END}
         torch.manual_seed(seed)
-        config = CLIPConfig(text_config=tower | text | ends, vision_config=tower | vision, projection_dim=64)
-        self.clip = CLIPModel(config)
+        self.clip = CLIPModel(CLIPConfig(text_config=tower | text, vision_config=tower | vision, projection_dim=64))
 
     @property
     def logit_scale(self) -> Tensor:
@@ -135,14 +127,13 @@ class TinyCLIP(nn.Module):
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Unit vectors (T, 64) of sentences."""
-        return self.encode_tokens(tokenize(texts).to(self.clip.logit_scale.device))
+        return self.encode_tokens(tokenize(texts))
 
 
 def info_nce(logits: Tensor, same: Tensor | None = None) -> Tensor:
     """Symmetric InfoNCE: every picture finds its sentence, every sentence its picture (CLIP's figure 3).
 
-    logits: (B, B), pictures by sentences, the pairs on the diagonal.  same: (B, B) bool, where two sentences say the
-    same; such a sentence is no wrong answer and is left out.
+    logits: (B, B), the pairs on the diagonal.  same: (B, B) bool, twins, which say the same, are left out.
     """
     own = torch.arange(len(logits), device=logits.device)
     if same is not None:
