@@ -9,8 +9,10 @@ import torch
 from scipy.optimize import brentq
 from scipy.special import softmax
 from sklearn.model_selection import KFold
+from torch.nn.functional import normalize
 
 from livervlm import exercises, lesions
+from livervlm.tiny_clip import info_nce
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "tools"))
@@ -151,6 +153,20 @@ def softmax_of(score, axis=1):
     return np.exp(score) / np.exp(score).sum(axis=axis, keepdims=True)
 
 
+def both_ways(logits, combine):
+    """Combine the terms of the rows and of the columns of a contrastive loss."""
+    return combine(-np.log(np.diag(softmax_of(logits))), -np.log(np.diag(softmax_of(logits, axis=0))))
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def gaps(score, c):
+    """How far a class is below the largest of the others, picture by picture."""
+    return np.delete(score, c, axis=1).max(axis=1) - score[:, c]
+
+
 WRONG = [  # the checker, a typical wrong answer, words that name the mistake
     ("window", lambda hu, low, high: 2 * (hu - low) / (high - low) - 1, "air becomes -5.2, metal 14.8). Clip"),
     ("window", lambda hu, low, high: np.clip(hu, low, high), "still Hounsfield units"),
@@ -205,6 +221,26 @@ WRONG = [  # the checker, a typical wrong answer, words that name the mistake
         lambda p, c: 1.0,
         "For 5 classes and 90% you answer 1.000. At that scale a perfect model is 46.6% sure.",
     ),
+    ("contrastive_loss", lambda z: both_ways(z, lambda r, c: r.mean()), "ask the columns, too"),
+    ("contrastive_loss", lambda z: both_ways(z, lambda r, c: c.mean()), "ask the rows, too"),
+    ("contrastive_loss", lambda z: both_ways(z, lambda r, c: (r + c).mean()), "take their mean"),
+    ("contrastive_loss", lambda z: both_ways(z, lambda r, c: (r + c).sum()), "add all terms up"),
+    ("contrastive_loss", lambda z: both_ways(z, lambda r, c: (r + c).sum() / 2), "grows with the batch"),
+    ("contrastive_loss", lambda z: both_ways(z, lambda r, c: -(r + c).mean() / 2), "Your loss is negative"),
+    ("contrastive_loss", lambda z: both_ways(z, lambda r, c: (r + c).mean() / 2), "Subtract the largest logit"),
+    ("contrastive_loss", lambda z: 1.0, "expected `0.5"),
+    ("class_vectors", lambda v: unit(v.mean(axis=1)), "A long vector outvotes"),
+    ("class_vectors", lambda v: unit(v).mean(axis=1), "shorter than 1"),
+    ("class_vectors", lambda v: v.mean(axis=1), "You average the vectors as they are"),
+    ("class_vectors", lambda v: unit(unit(v).mean(axis=0)), "shape (2, 2); asked for was an array of shape (3, 2)"),
+    ("class_vectors", lambda v: unit(v[:, 0]), "expected"),
+    ("offset_needed", lambda s, c: -gaps(s, c).max(), "turn the difference round"),
+    ("offset_needed", lambda s, c: gaps(s, c).mean(), "the mean of the gaps"),
+    ("offset_needed", lambda s, c: gaps(s, c).min(), "the narrowest gap"),
+    ("offset_needed", lambda s, c: s.max() - s[:, c].min(), "compare within each row"),
+    ("offset_needed", lambda s, c: max(gaps(s, c).max(), 0), "do not stop at 0"),
+    ("offset_needed", lambda s, c: 1.0, "in 3 of 3 pictures, and a smaller number would do"),
+    ("offset_needed", lambda s, c: 0.0, "in 1 of 3 pictures; asked for are all"),
 ]
 
 
@@ -240,6 +276,12 @@ def kfold(patient, n_groups, seed):
         ("patient_groups", kfold),
         ("scaled_softmax", lambda cosine, scale: softmax(scale * cosine, axis=1)),
         ("scaled_softmax", lambda cosine, scale: torch.tensor(scale * cosine).softmax(dim=1)),
+        ("contrastive_loss", lambda z: info_nce(torch.tensor(z))),
+        (
+            "class_vectors",
+            lambda v: normalize(torch.stack([normalize(torch.tensor(c), dim=1).sum(0) for c in v]), dim=1),
+        ),
+        ("offset_needed", lambda s, c: max(max(np.delete(row, c)) - row[c] for row in s)),
         ("scale_needed", lambda p, c: brentq(lambda s: softmax([s, *[-s / (c - 1)] * (c - 1)])[0] - p, 0, 100)),
     ],
 )
