@@ -241,6 +241,17 @@ WRONG = [  # the checker, a typical wrong answer, words that name the mistake
     ("offset_needed", lambda s, c: max(gaps(s, c).max(), 0), "do not stop at 0"),
     ("offset_needed", lambda s, c: 1.0, "in 3 of 3 pictures, and a smaller number would do"),
     ("offset_needed", lambda s, c: 0.0, "in 1 of 3 pictures; asked for are all"),
+    ("sorted_order", lambda v: v.argsort(axis=1), "turns the question round"),
+    ("sorted_order", lambda v: (-v).argsort(axis=1).argsort(axis=1), "how many channels are brighter"),
+    ("sorted_order", lambda v: v.argsort(axis=1).argsort(axis=1) + 1, "You count from 1"),
+    ("sorted_order", lambda v: v.argsort(axis=0).argsort(axis=0), "compare pictures with each other"),
+    ("sorted_order", lambda v: np.sort(v, axis=1), "the levels, sorted"),
+    ("sorted_order", lambda v: np.zeros(v.shape), "expected"),
+    ("spread_of", lambda z: z.std(axis=0).mean() * z.shape[1] ** 0.5, "make each a unit vector first"),
+    ("spread_of", lambda z: unit(z).std(axis=0).mean(), "root of the number of coordinates is missing"),
+    ("spread_of", lambda z: unit(z).std(axis=0).mean() * z.shape[1], "take its root"),
+    ("spread_of", lambda z: np.sqrt(3) / 2, "differ in length alone have a spread of"),
+    ("spread_of", lambda z: 0.0, "expected `0.866`, got `0.`"),
 ]
 
 
@@ -282,6 +293,8 @@ def kfold(patient, n_groups, seed):
             lambda v: normalize(torch.stack([normalize(torch.tensor(c), dim=1).sum(0) for c in v]), dim=1),
         ),
         ("offset_needed", lambda s, c: max(max(np.delete(row, c)) - row[c] for row in s)),
+        ("sorted_order", lambda v: (v[:, :, None] > v[:, None]).sum(axis=2)),
+        ("spread_of", lambda z: torch.tensor(unit(z)).std(dim=0, correction=0).mean() * z.shape[1] ** 0.5),
         ("scale_needed", lambda p, c: brentq(lambda s: softmax([s, *[-s / (c - 1)] * (c - 1)])[0] - p, 0, 100)),
     ],
 )
