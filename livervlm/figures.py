@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from IPython.display import Markdown, display
 from matplotlib import pyplot as plt
@@ -130,5 +131,36 @@ def observer_bars(record: Mapping) -> Figure:
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)
     figure.legend(frameon=False, ncols=len(arms), loc="outside upper center")
+    sns.despine(figure)
+    return figure
+
+
+def folds_by_row(accuracy: pd.DataFrame) -> Figure:
+    """Accuracy of every fold, a column each, of every row as a dot in the colour of its fold; the mean as a bar."""
+    figure, axis = plt.subplots(figsize=(7.5, 1.3 + 0.4 * len(accuracy)), layout="constrained")
+    at = range(len(accuracy))
+    for fold, colour, marker in zip(accuracy, PALETTE, "osD^vPX*", strict=False):
+        axis.scatter(accuracy[fold], at, s=55, color=colour, marker=marker, alpha=0.8, zorder=3, label=fold)
+    axis.scatter(accuracy.mean(axis=1), at, s=350, color="0.2", marker="|", label="mean")
+    axis.set(yticks=at, yticklabels=accuracy.index, xlabel="accuracy of a fold, %", xlim=(0, 100))
+    axis.set_ylim(len(accuracy) - 0.5, -0.5)
+    axis.grid(axis="x", alpha=0.3)
+    figure.legend(frameon=False, ncols=accuracy.shape[1] + 1, loc="outside upper center")
+    sns.despine(figure)
+    return figure
+
+
+def forest(comparisons: pd.DataFrame) -> Figure:
+    """Differences with their plain (thick) and corrected (thin) intervals: `forensics.recovered_comparisons`."""
+    figure, axis = plt.subplots(figsize=(7.5, 1.3 + 0.4 * len(comparisons)), layout="constrained")
+    at = range(len(comparisons))
+    axis.axvline(0, color="0.5", linewidth=1)
+    for kind, low, high, width in (("corrected", "corrected low", "corrected high", 1.5), ("plain", "low", "high", 5)):
+        axis.hlines(at, comparisons[low], comparisons[high], color=PALETTE[0], linewidth=width, label=kind)
+    axis.scatter(comparisons["difference"], at, color=PALETTE[4], zorder=3, label="difference")
+    axis.set(yticks=at, yticklabels=comparisons.index, xlabel="difference in accuracy, points")
+    axis.set_ylim(len(comparisons) - 0.5, -0.5)
+    axis.grid(axis="x", alpha=0.3)
+    figure.legend(frameon=False, ncols=3, loc="outside upper center")
     sns.despine(figure)
     return figure
