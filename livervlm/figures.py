@@ -136,12 +136,13 @@ def observer_bars(record: Mapping) -> Figure:
 
 
 def folds_by_row(accuracy: pd.DataFrame) -> Figure:
-    """Accuracy of every fold, a column each, of every row as a dot in the colour of its fold; the mean as a bar."""
-    figure, axis = plt.subplots(figsize=(7.5, 1.3 + 0.4 * len(accuracy)), layout="constrained")
-    at = range(len(accuracy))
-    for fold, colour, marker in zip(accuracy, PALETTE, "osD^vPX*", strict=False):
-        axis.scatter(accuracy[fold], at, s=55, color=colour, marker=marker, alpha=0.8, zorder=3, label=fold)
-    axis.scatter(accuracy.mean(axis=1), at, s=350, color="0.2", marker="|", label="mean")
+    """Accuracy of every fold, a column each, of every row: dots in the colour of their fold, the mean as a bar."""
+    figure, axis = plt.subplots(figsize=(7.5, 1.3 + 0.45 * len(accuracy)), layout="constrained")
+    at = np.arange(len(accuracy))
+    heights = np.linspace(-0.25, 0.25, accuracy.shape[1])  # so that equal folds do not hide each other
+    axis.vlines(accuracy.mean(axis=1), at - 0.35, at + 0.35, color="0.5", linewidth=2, label="mean")
+    for fold, height, colour, marker in zip(accuracy, heights, PALETTE, "osD^vPX*", strict=False):
+        axis.scatter(accuracy[fold], at + height, s=35, color=colour, marker=marker, zorder=3, label=fold)
     axis.set(yticks=at, yticklabels=accuracy.index, xlabel="accuracy of a fold, %", xlim=(0, 100))
     axis.set_ylim(len(accuracy) - 0.5, -0.5)
     axis.grid(axis="x", alpha=0.3)
