@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import softmax
 from sklearn.model_selection import KFold
 from torch.nn.functional import normalize
 
 from livervlm import exercises, lesions
+from livervlm.comparisons import paired_t
 from livervlm.tiny_clip import info_nce
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -149,6 +151,18 @@ def shines(lesion, liver, rise=10, fall=10):
     return (lesion[:, 1] - liver[:, 1] >= rise) & (liver[:, 2] - lesion[:, 2] >= fall)
 
 
+def interval(a, b, t, ddof=1, overlap=None):
+    n, d = len(a), a - b
+    half = t * np.sqrt((1 / n + (1 / (n - 1) if overlap is None else overlap)) * d.var(ddof=ddof))
+    return d.mean() - half, d.mean() + half
+
+
+def unpaired(a, b, t):
+    n = len(a)
+    half = t * np.sqrt((1 / n + 1 / (n - 1)) * (a.var(ddof=1) + b.var(ddof=1)))
+    return (a - b).mean() - half, (a - b).mean() + half
+
+
 def softmax_of(score, axis=1):
     return np.exp(score) / np.exp(score).sum(axis=axis, keepdims=True)
 
@@ -252,6 +266,37 @@ WRONG = [  # the checker, a typical wrong answer, words that name the mistake
     ("spread_of", lambda z: unit(z).std(axis=0).mean() * z.shape[1], "take its root"),
     ("spread_of", lambda z: np.sqrt(3) / 2, "differ in length alone have a spread of"),
     ("spread_of", lambda z: 0.0, "expected `0.866`, got `0.`"),
+    ("possible", lambda p, n: (p * n / 100) % 1 == 0, "You say no to 66.67 % of 3 cases. But 2 of 3"),
+    ("possible", lambda p, n: round(100 * int(p * n / 100) / n, 2) == p, "13.9995: take the nearest whole number"),
+    (
+        "possible",
+        lambda p, n: 0 <= round(p * n / 100) <= n,
+        "You say yes to 87.60 % of 15 cases. But 13 of 15 is 86.67",
+    ),
+    ("possible", lambda p, n: abs(100 * round(p * n / 100) / n - p) < 0.5, "the second decimal counts"),
+    ("possible", lambda p, n: abs(100 * round(p * n / 100) / n - p) < 0.01, "71.42 is that figure cut off"),
+    ("possible", lambda p, n: n < 100 and round(100 * round(p * n / 100) / n, 2) == p, "2468 of 20000"),
+    ("possible", lambda p, n: round(p * n / 100) + 2, "Answer True or False"),
+    ("population_sd", lambda sd, n: sd * np.sqrt(n / (n - 1)), "your sd grows"),
+    ("population_sd", lambda sd, n: sd * (n - 1) / n, "as if it were a variance"),
+    ("population_sd", lambda sd, n: sd / np.sqrt(n), "the standard error of a mean"),
+    ("population_sd", lambda sd, n: sd * np.sqrt(4 / 5), "over 9 folds your factor is that of 5 folds"),
+    ("population_sd", lambda sd, n: sd, "you change nothing"),
+    ("population_sd", lambda sd, n: sd - 1, "expected `8.944`, got `9.`"),
+    ("corrected_interval", lambda a, b, t: interval(a, b, t)[::-1], "return `low, high`"),
+    ("corrected_interval", lambda a, b, t: interval(b, a, t), "that of b - a"),
+    ("corrected_interval", lambda a, b, t: interval(a, b + 1, t), "the middle of the interval over 5 folds: expected"),
+    ("corrected_interval", lambda a, b, t: interval(a, b, t, overlap=0), "add 1/(n-1) to 1/n, here 0.25"),
+    ("corrected_interval", lambda a, b, t: interval(a, b, t, ddof=0), "that of the population sd"),
+    ("corrected_interval", lambda a, b, t: interval(a, b, t, ddof=0, overlap=0), "mind both"),
+    ("corrected_interval", unpaired, "two unrelated lists. Subtract fold by fold"),
+    ("corrected_interval", lambda a, b, t: interval(a, b, t, overlap=1 - 1 / len(a)), "the spread of the differences"),
+    (
+        "corrected_interval",
+        lambda a, b, t: interval(a, b, t, overlap=1 / 4),
+        "Over 10 folds your interval is right for",
+    ),
+    ("corrected_interval", lambda a, b, t: interval(a, b, 1.96), "For 5 folds: expected"),
 ]
 
 
@@ -295,6 +340,12 @@ def kfold(patient, n_groups, seed):
         ("offset_needed", lambda s, c: max(max(np.delete(row, c)) - row[c] for row in s)),
         ("sorted_order", lambda v: (v[:, :, None] > v[:, None]).sum(axis=2)),
         ("spread_of", lambda z: torch.tensor(unit(z)).std(dim=0, correction=0).mean() * z.shape[1] ** 0.5),
+        ("possible", lambda p, n: bool(np.isin(f"{p:.2f}", [f"{100 * k / n:.2f}" for k in range(n + 1)]))),
+        ("population_sd", lambda sd, n: (sd**2 * (n - 1) / n) ** 0.5),
+        (
+            "corrected_interval",
+            lambda a, b, t: paired_t(a, b, 1 / (len(a) - 1)).interval(2 * stats.t.cdf(t, len(a) - 1) - 1),
+        ),
         ("scale_needed", lambda p, c: brentq(lambda s: softmax([s, *[-s / (c - 1)] * (c - 1)])[0] - p, 0, 100)),
     ],
 )
