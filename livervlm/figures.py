@@ -165,3 +165,20 @@ def forest(comparisons: pd.DataFrame) -> Figure:
     figure.legend(frameon=False, ncols=3, loc="outside upper center")
     sns.despine(figure)
     return figure
+
+
+def type_one_rates(rates: Mapping[float, Mapping[str, tuple[float, float]]], alpha: float = 0.05) -> Figure:
+    """How often equal models are declared different, by the correlation within a patient, for each unit counted.
+
+    rates: correlation -> what `comparisons.simulate_type_one` found.  Bars: two Monte Carlo standard errors.
+    """
+    figure, axis = plt.subplots(figsize=(6, 3.4), layout="constrained")
+    axis.axhline(100 * alpha, color="0.5", linestyle="--", linewidth=1)
+    for unit, colour, marker in zip(next(iter(rates.values())), PALETTE, "os", strict=False):
+        rate, error = 100 * np.array([found[unit] for found in rates.values()]).T
+        axis.errorbar(list(rates), rate, 2 * error, color=colour, marker=marker, capsize=3, label=f"counting {unit}")
+    axis.set(xlabel="correlation of slices of one patient", ylabel="declared different, %", ylim=0)
+    axis.grid(axis="y", alpha=0.3)
+    axis.legend(frameon=False)
+    sns.despine(figure)
+    return figure

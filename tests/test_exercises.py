@@ -12,7 +12,7 @@ from scipy.special import softmax
 from sklearn.model_selection import KFold
 from torch.nn.functional import normalize
 
-from livervlm import exercises, lesions
+from livervlm import comparisons, exercises, lesions
 from livervlm.comparisons import paired_t
 from livervlm.tiny_clip import info_nce
 
@@ -181,6 +181,39 @@ def gaps(score, c):
     return np.delete(score, c, axis=1).max(axis=1) - score[:, c]
 
 
+def z_of(alpha):
+    return stats.norm.isf(alpha / 2)
+
+
+def alarms(z):
+    return 2 * stats.norm.sf(z)
+
+
+def bootstrap(patient, seed, draw=lambda rng, names, patient: rng.choice(names, len(names))):
+    drawn = draw(np.random.default_rng(seed), np.unique(patient), patient)
+    return np.concatenate([np.flatnonzero(patient == name) for name in drawn])
+
+
+def once(patient, seed):
+    names = np.unique(patient)
+    return np.flatnonzero(np.isin(patient, np.random.default_rng(seed).choice(names, len(names))))
+
+
+def stepped(p, factors, running=np.maximum.accumulate, top=1.0):
+    order = np.argsort(p)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(running(factors(len(p)) * p[order]), top)
+    return adjusted
+
+
+def falling(n):
+    return np.arange(n, 0, -1)
+
+
+def lowest(x):
+    return np.minimum.accumulate(x[::-1])[::-1]
+
+
 WRONG = [  # the checker, a typical wrong answer, words that name the mistake
     ("window", lambda hu, low, high: 2 * (hu - low) / (high - low) - 1, "air becomes -5.2, metal 14.8). Clip"),
     ("window", lambda hu, low, high: np.clip(hu, low, high), "still Hounsfield units"),
@@ -297,6 +330,46 @@ WRONG = [  # the checker, a typical wrong answer, words that name the mistake
         "Over 10 folds your interval is right for",
     ),
     ("corrected_interval", lambda a, b, t: interval(a, b, 1.96), "For 5 folds: expected"),
+    ("false_alarms", lambda d, alpha: stats.norm.sf(z_of(alpha) / d**0.5), "That is one side"),
+    ("false_alarms", lambda d, alpha: alarms(z_of(2 * alpha) / d**0.5), "that of a one-sided test"),
+    ("false_alarms", lambda d, alpha: 1 - alarms(z_of(alpha) / d**0.5), "how often the test stays silent"),
+    ("false_alarms", lambda d, alpha: d * alpha, "does not multiply the level"),
+    ("false_alarms", lambda d, alpha: alarms(z_of(alpha) / d), "z counts standard errors"),
+    ("false_alarms", lambda d, alpha: alarms(z_of(alpha) * d**0.5), "rejects more often, not less"),
+    ("false_alarms", lambda d, alpha: alpha, "and a level of 5% you answer 0.0500; expected 0.3271."),
+    (
+        "resample_patients",
+        lambda patient, seed: np.random.default_rng(seed).integers(0, len(patient), len(patient)),
+        "draw patients, not slices",
+    ),
+    ("resample_patients", once, "a patient drawn twice must bring all slices twice"),
+    ("resample_patients", lambda patient, seed: np.arange(len(patient)), "draw with replacement"),
+    (
+        "resample_patients",
+        lambda patient, seed: np.random.default_rng(seed).choice(np.unique(patient), 10),
+        "not the numbers of patients",
+    ),
+    (
+        "resample_patients",
+        lambda patient, seed: bootstrap(patient, seed, lambda rng, names, patient: rng.choice(names, len(patient))),
+        "You draw 55 patients; asked for was 10, as many as there are.",
+    ),
+    (
+        "resample_patients",
+        lambda patient, seed: bootstrap(patient, seed, lambda rng, names, patient: rng.choice(patient, len(names))),
+        "who has more slices must not be drawn more often",
+    ),
+    ("resample_patients", lambda patient, seed: bootstrap(patient, 0), "Every seed gives the same sample"),
+    ("resample_patients", lambda patient, seed: bootstrap(patient, None), "One seed gave two samples"),
+    ("holm_adjusted", lambda p: p, "the p that were given"),
+    ("holm_adjusted", lambda p: len(p) * p, "Bonferroni's correction"),
+    ("holm_adjusted", lambda p: np.sort(stepped(p, falling)), "in the order of `p`"),
+    ("holm_adjusted", lambda p: stepped(p, falling, lambda x: x), "Take the running maximum"),
+    ("holm_adjusted", lambda p: stepped(p, falling, lowest), "as Hochberg does"),
+    ("holm_adjusted", lambda p: stepped(p, lambda n: n / np.arange(1, n + 1), lowest), "Benjamini and Hochberg's"),
+    ("holm_adjusted", lambda p: stepped(p, lambda n: np.arange(1, n + 1), lambda x: x), "begin with the smallest"),
+    ("holm_adjusted", lambda p: stepped(p, falling, top=9), "is 1.6: a p is never above 1"),
+    ("holm_adjusted", lambda p: p / 2, "expected `[0.03, 0.06, 0.06, 0.02]`, got"),
 ]
 
 
@@ -318,6 +391,17 @@ def kfold(patient, n_groups, seed):
     for number, (_, test) in enumerate(KFold(n_groups, shuffle=True, random_state=seed).split(patients)):
         group[np.isin(patient, patients[test])] = number
     return group
+
+
+def simulated(effect, alpha):
+    z = np.random.default_rng(0).normal(scale=np.sqrt(effect), size=4_000_000)
+    return np.mean(2 * stats.norm.sf(np.abs(z)) < alpha)
+
+
+def in_order_of_files(patient, seed):
+    names, which = np.unique(patient, return_inverse=True)
+    times = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)))
+    return np.repeat(np.arange(len(patient)), times[which])
 
 
 @pytest.mark.parametrize(
@@ -346,6 +430,11 @@ def kfold(patient, n_groups, seed):
             "corrected_interval",
             lambda a, b, t: paired_t(a, b, 1 / (len(a) - 1)).interval(2 * stats.t.cdf(t, len(a) - 1) - 1),
         ),
+        ("false_alarms", simulated),
+        ("resample_patients", bootstrap),
+        ("resample_patients", in_order_of_files),
+        ("holm_adjusted", comparisons.holm),
+        ("holm_adjusted", lambda p: stepped(p, falling)),
         ("scale_needed", lambda p, c: brentq(lambda s: softmax([s, *[-s / (c - 1)] * (c - 1)])[0] - p, 0, 100)),
     ],
 )

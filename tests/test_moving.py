@@ -10,10 +10,12 @@ import pytest
 import torch
 from conftest import CLASSES, make_toy
 from playwright.sync_api import sync_playwright
+from scipy import stats
 
+from livervlm.comparisons import Comparison, power, verdicts
 from livervlm.errors import InputError
 from livervlm.metrics import calibration
-from livervlm.moving import WINDOWS, similarity_space, window_level
+from livervlm.moving import WINDOWS, interval_and_pairs, similarity_space, window_level
 
 BROWSER = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 ARGUMENTS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -250,9 +252,45 @@ def test_the_temperature_moves_probabilities_loss_and_calibration(page, space):
             assert [i for i, bar in enumerate(bars) if "(true)" in bar] == [labels[example - 1]]
 
 
+@pytest.mark.parametrize(("n", "sd", "difference"), [(3, 1, 0), (5, 5, 2), (12, 1.5, 0.5), (46, 2.5, 1), (100, 8, 6)])
+def test_pairs_spread_and_difference_move_interval_verdict_and_chances(page, n, sd, difference):
+    page.set_content(document(interval_and_pairs(2)._repr_html_()))
+    for name, value in {"Pairs": n, "sd": sd, "Difference": difference}.items():
+        set_slider(page, name, value)
+    expected = Comparison(difference, sd / np.sqrt(n), n - 1, n)
+    said = page.get_by_role("status").inner_text()
+    ends = [float(end.replace("−", "-")) for end in re.findall(r"−?\d+\.\d", said)]
+    assert ends == pytest.approx(expected.interval(), abs=0.051)
+    assert said.endswith(f"verdict: {verdicts([expected], 2)[0]}")
+    sample = stats.norm(difference, sd / np.sqrt(n)).rvs(100_000, random_state=0)
+    error = sd * np.sqrt(stats.chi2(n - 1).rvs(100_000, random_state=1) / (n - 1) / n)
+    equal = np.mean(np.abs(sample) + stats.t.ppf(0.95, n - 1) * error < 2)
+    shown = [float(re.search(r"[\d.]+(?= %)", bar)[0]) for bar in page.locator(".bar").all_inner_texts()]
+    assert shown[0] == pytest.approx(100 * power(difference, sd, n), abs=0.06)
+    assert shown[1] == pytest.approx(100 * equal, abs=0.7)
+
+
+def test_pairs_are_chosen_by_key_and_by_button(page):
+    page.set_content(document(interval_and_pairs(2)._repr_html_()))
+    page.get_by_label("Pairs", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    assert value_of(page, "Pairs") == 6
+    assert page.locator("button[aria-pressed=true]").count() == 0
+    page.get_by_role("button", name="46", exact=True).click()
+    assert value_of(page, "Pairs") == 46
+    assert page.locator("button[aria-pressed=true]").all_inner_texts() == ["46"]
+
+
+@pytest.mark.parametrize("margin", [0, -2, 6, float("nan")])
+def test_margins_that_cannot_be_shown(margin):
+    with pytest.raises(InputError, match="above 0 and at most 5"):
+        interval_and_pairs(margin)
+
+
 def test_outputs_stay_small():
     toy = make_toy(size=64)
     assert len(window_level(toy, range(8))._repr_html_()) < 600_000
+    assert len(interval_and_pairs(2)._repr_html_()) < 200_000
 
 
 def test_an_output_is_reproducible_and_carries_the_very_numbers(toy, output):
