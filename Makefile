@@ -17,6 +17,8 @@ export IPYTHONDIR := $(CURDIR)/.cache/ipython
 export HF_HOME := $(CURDIR)/.cache/huggingface
 export HF_HUB_OFFLINE := 1
 export TQDM_DISABLE := 1
+# Folds run as processes of one thread each.  Two threads in one process are little faster, and on a shared machine slower.
+export OMP_NUM_THREADS ?= 1
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
