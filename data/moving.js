@@ -209,7 +209,7 @@
     const interval = plot("The 95 % interval, in it the 90 % interval, over the margin of equivalence");
     const axis = make("div", { class: "axis", "aria-hidden": "true" });
     for (let tick = -10; tick <= 10; tick += 5) axis.append(make("span", {}, signed(tick)));
-    const bars = ["chance to find a difference (power)", "chance to show equivalence"].map((name) =>
+    const bars = ["power", "chance of equivalence"].map((name) =>
       make("div", { class: "bar" }, make("span", {}, name), make("div", {}), make("span", {})),
     );
     box.append(pairs.node, preset.node, sds.node, differences.node);
