@@ -17,18 +17,20 @@ export IPYTHONDIR := $(CURDIR)/.cache/ipython
 export HF_HOME := $(CURDIR)/.cache/huggingface
 export HF_HUB_OFFLINE := 1
 export TQDM_DISABLE := 1
+# Folds run as processes of one thread each.  Two threads in one process are little faster, and on a shared machine slower.
+export OMP_NUM_THREADS ?= 1
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
 
 # Every build reads and writes all pages anew, as Sphinx repeats no warning about a page that it has read before;
-# what the chapters computed is kept, until its key says that it is old.
+# what the chapters computed, and the folds that they share, is kept until its key says that it is old.
 book: $(READY) ## build the book, executing every chapter, into _build/html
 	@$(BIN)/python book/tools/notebooks.py --check
 	@mkdir -p .cache
 	@key=$$($(BIN)/python book/tools/key.py) && \
 	if [ "$$key" != "$$(cat _build/key 2>/dev/null)" ]; then \
-		rm -rf _build && mkdir _build && echo "$$key" > _build/key; fi
+		rm -rf _build .cache/folds && mkdir _build && echo "$$key" > _build/key; fi
 	@rm -rf _build/html _build/.doctrees
 	@echo "Building the book; chapters that changed are executed, which takes minutes."
 	@$(BIN)/jupyter-book build . -W -n --keep-going -q

@@ -162,8 +162,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def reproduce(arguments: argparse.Namespace) -> None:
     from . import reproduce as house
+    from .rows import select
 
-    chosen = house.select(arguments.row or (), arguments.table, arguments.set)
+    chosen = select(arguments.row or (), arguments.table, arguments.set)
     if arguments.list:
         return _list_rows(chosen)
     profile, protocol = _profile(arguments), arguments.protocol

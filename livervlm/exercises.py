@@ -272,6 +272,209 @@ def _probability(scale: float, others: int, gap: float) -> float:
     return 1 / (1 + others * np.exp(-scale * gap))
 
 
+# -- CLIP and zero-shot --------------------------------------------------------------------------------------
+
+
+@checker
+def contrastive_loss(answer):
+    """Symmetric InfoNCE of a square of logits, pictures by sentences, the pairs on the diagonal."""
+    parts = np.array([[2.0, 1.0, 1.0], [3.0, 4.0, 1.0], [1.0, 1.0, 8.0]])
+    rows, columns = (-np.log(parts.diagonal() / parts.sum(axis=axis)) for axis in (1, 0))
+    got = _array(answer(np.log(parts)), ())
+    mistakes = {
+        rows.mean(): "Yours asks only which sentence belongs to each picture (rows); ask the columns, too.",
+        columns.mean(): "Yours asks only which picture belongs to each sentence (columns); ask the rows, too.",
+        rows.mean() + columns.mean(): "You add the two directions; take their mean.",
+        rows.sum() + columns.sum(): "You add all terms up; take the mean over the batch and over the two directions.",
+        (rows.sum() + columns.sum()) / 2: "You add over the batch; take its mean, or the loss grows with the batch.",
+        -(rows.mean() + columns.mean()) / 2: "Your loss is negative: put a minus before the logarithm.",
+    }
+    for value, words in mistakes.items():
+        if np.isclose(got, value):
+            raise Wrong(words)
+    _expect(got, (rows.mean() + columns.mean()) / 2, f"the logarithms of `{_shown(parts)}`")
+    _expect(_array(answer(np.zeros((5, 5))), ()), np.log(5), "five pairs with equal logits, log 5")
+    large = np.asarray(answer(np.float32(100) * (2 * np.eye(3, dtype=np.float32) - 1)), dtype=float)
+    if not np.isfinite(large).all():
+        raise Wrong(
+            "At CLIP's largest scale your loss is not finite: exp(100) is more than a float32 can hold. Subtract the "
+            "largest logit before you take exp; the shares stay the same."
+        )
+    _expect(large, 0, "three perfect pairs at the scale 100")
+
+
+@checker
+def class_vectors(answer):
+    """The vectors of several prompts a class, made one unit vector a class."""
+    prompts = np.array([[[3.0, 0.0], [0.0, 1.0]], [[0.0, 2.0], [0.0, 5.0]], [[-4.0, 3.0], [4.0, 3.0]]])
+    unit = prompts / np.linalg.norm(prompts, axis=2, keepdims=True)
+    half = np.sqrt(0.5)
+    expected = np.array([[half, half], [0, 1], [0, 1]])
+    got = _array(answer(prompts), (3, 2))
+    mean = prompts.mean(axis=1)
+    if np.allclose(got, mean / np.linalg.norm(mean, axis=1, keepdims=True)):
+        raise Wrong("A long vector outvotes the others of its class: make every prompt's vector a unit vector first.")
+    if np.allclose(got, unit.mean(axis=1)):
+        raise Wrong("Your class vectors are shorter than 1 where prompts disagree: make each mean a unit vector again.")
+    if np.allclose(got, mean):
+        raise Wrong("You average the vectors as they are: make each a unit vector first, and their mean again.")
+    _expect(got, expected, f"the prompts `{_shown(prompts)}`")
+
+
+@checker
+def offset_needed(answer):
+    """The smallest number that, added to one class's scores, makes it nowhere smaller than another's."""
+    scores = np.array([[0.30, 0.10, 0.25], [0.10, 0.40, 0.35], [0.20, 0.15, 0.50]])
+    for c, needed in ((0, 0.30), (1, 0.35), (2, 0.05)):
+        got = float(_array(answer(scores, c), ()))
+        gap = np.delete(scores, c, axis=1).max(axis=1) - scores[:, c]
+        example = f"For `{_shown(scores)}` and class {c}"
+        if np.isclose(got, needed):
+            continue
+        if np.isclose(got, -needed):
+            raise Wrong(f"{example} you answer {got:.2f}: that takes away; turn the difference round.")
+        if np.isclose(got, gap.mean()):
+            raise Wrong(f"{example} you take the mean of the gaps; the widest gap has to be closed, too.")
+        if np.isclose(got, gap.min()):
+            raise Wrong(f"{example} you close the narrowest gap; the widest has to be closed, too.")
+        if np.isclose(got, scores.max() - scores[:, c].min()):
+            raise Wrong(f"{example} you compare scores of different pictures; compare within each row.")
+        wins = int((scores[:, c] + got >= np.delete(scores, c, axis=1).max(axis=1) - 1e-9).sum())
+        raise Wrong(
+            f"{example} you answer {got:.3f}. With it the class is nowhere smaller in {wins} of 3 pictures"
+            + (", and a smaller number would do." if wins == 3 else "; asked for are all.")
+        )
+    already = np.array([[0.2, 0.9], [0.1, 0.6]])
+    got = float(_array(answer(already, 1), ()))
+    if np.isclose(got, 0):
+        raise Wrong(
+            f"In `{_shown(already)}` class 1 wins everywhere, so even a negative offset keeps it there, down to -0.5. "
+            "Compare with the *other* classes only, and do not stop at 0."
+        )
+    _expect(np.asarray(got), -0.5, f"`{_shown(already)}` and class 1, which already wins")
+
+
+# -- Phase-shuffle pretraining --------------------------------------------------------------------------------
+
+
+@checker
+def sorted_order(answer):
+    """The phase that each channel shows, told from the brightness of its border."""
+    levels = np.array([[50.0, 70.0, 100.0], [70.0, 100.0, 50.0], [100.0, 50.0, 70.0], [100.0, 70.0, 50.0]])
+    expected = np.array([[0, 1, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
+    got = _array(answer(levels), levels.shape)
+    if np.allclose(got, levels.argsort(axis=1)):
+        raise Wrong(
+            "You say which channel is darkest, which next, and so on. Asked for is the reverse: for each channel, "
+            "how many are darker. One more `argsort` turns the question round."
+        )
+    if np.allclose(got, 2 - expected):
+        raise Wrong("You count how many channels are brighter: the darkest shows phase 0, the brightest the last.")
+    if np.allclose(got, expected + 1):
+        raise Wrong("You count from 1: the darkest channel shows phase 0.")
+    if np.allclose(got, levels.argsort(axis=0).argsort(axis=0)):
+        raise Wrong("You compare pictures with each other: compare the channels of one picture, along axis 1.")
+    if np.allclose(got, np.sort(levels, axis=1)):
+        raise Wrong("These are the levels, sorted: asked for are numbers of phases, channel by channel.")
+    _expect(got, expected, "`levels = [[50, 70, 100], [70, 100, 50], [100, 50, 70], [100, 70, 50]]`")
+
+
+@checker
+def spread_of(answer):
+    """How far the outputs of a network are from having collapsed: near 1 all around, 0 at one point."""
+    outputs = np.array([[3.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 5.0, 0.0], [0.0, 0.0, 0.0, 2.0]])
+    expected = 2 * np.sqrt(3) / 4  # each coordinate of a unit vector: once 1, three times 0
+    got = _array(answer(outputs), ())
+    if np.allclose(got, 2 * outputs.std(axis=0).mean()):
+        raise Wrong("You take the outputs as they are: make each a unit vector first, or long outputs count for more.")
+    if np.allclose(got, expected / 2):
+        raise Wrong("The root of the number of coordinates is missing, so wide outputs would seem to have collapsed.")
+    if np.allclose(got, 2 * expected):
+        raise Wrong("You multiply by the number of coordinates: take its root.")
+    unit = outputs / np.linalg.norm(outputs, axis=0)
+    if np.allclose(got, 2 * unit.std(axis=0).mean()) and not np.allclose(got, expected):
+        raise Wrong("You make columns unit vectors: an output is a row.")
+    many = np.array([[1.0, 2.0, 2.0], [2.0, 4.0, 4.0], [0.5, 1.0, 1.0]])
+    same = _array(answer(many), ())
+    if not np.allclose(same, 0, atol=1e-6):
+        raise Wrong(f"Three outputs that differ in length alone have a spread of `{_shown(same)}`: it should be 0.")
+    _expect(got, expected, "four outputs along the four axes")
+
+
+# -- Reading the paper's numbers -----------------------------------------------------------------------------
+
+
+@checker
+def possible(answer):
+    """Whether a share of n cases can be printed as this percentage, to two decimals."""
+    cases = [  # percent and n as given; the truth; why
+        (50.0, 2, True, "1 of 2 is 50 % exactly."),
+        (66.67, 3, True, "2 of 3 is 66.666... %, printed 66.67: compare after rounding to two decimals."),
+        (93.33, 15, True, "14 of 15 is 93.33 %. `93.33 * 15 / 100` is 13.9995: take the nearest whole number."),
+        (100.0, 7, True, "all 7 of 7 is 100 %."),
+        (0.0, 7, True, "none of 7 is 0 %."),
+        (87.6, 15, False, "13 of 15 is 86.67 %, 14 of 15 is 93.33 %, and nothing lies between."),
+        (33.0, 3, False, "1 of 3 is printed 33.33: the second decimal counts."),
+        (71.42, 7, False, "5 of 7 is 71.4286 %, rounded to 71.43; 71.42 is that figure cut off."),
+        (12.34, 20_000, True, "2468 of 20000 is 12.34 %."),
+    ]
+    for percent, n, truth, why in cases:
+        got = _array(answer(percent, n), ())
+        if got not in (0, 1):
+            raise Wrong("Answer True or False: compare, and return what the comparison gives.")
+        if got != truth:
+            raise Wrong(f"You say {'no' if truth else 'yes'} to {percent:.2f} % of {n} cases. But {why}")
+
+
+@checker
+def population_sd(answer):
+    """The population sd of n folds, from their sample sd."""
+    for sample, n in ((10.0, 5), (3.0, 9), (5.0, 2)):
+        got, expected = _array(answer(sample, n), ()), sample * np.sqrt((n - 1) / n)
+        example = f"For a sample sd of {sample:g} over {n} folds"
+        for wrong, words in (
+            (sample * np.sqrt(n / (n - 1)), "your sd grows: dividing by n instead of n - 1 makes it smaller."),
+            (sample * (n - 1) / n, "you scale the sd as if it were a variance; it is the root of one."),
+            (sample / np.sqrt(n), "you give the standard error of a mean; asked for was the spread of the folds."),
+            (sample * np.sqrt(4 / 5), "your factor is that of 5 folds: use `n_folds`."),
+            (sample, "you change nothing: the two divide the same sum by n - 1 and by n."),
+        ):
+            if np.isclose(got, wrong) and not np.isclose(got, expected):
+                raise Wrong(f"{example} {words}")
+        _expect(got, expected, example[4:])
+
+
+@checker
+def corrected_interval(answer):
+    """The 95 % interval of a difference over folds, corrected for training sets that overlap."""
+    ten = np.array([80, 70, 85, 75, 90, 65, 80, 88, 72, 79.0]), np.array([78, 73, 80, 70, 82, 66, 79, 80, 70, 75.0])
+    for a, b, t in ((np.array([80, 90, 85, 70, 75.0]), np.array([75, 88, 78, 72, 70.0]), 2.776), (*ten, 2.262)):
+        n, difference = len(a), a - b
+        low, high = _array(answer(a, b, t), (2,))
+        if low > high:
+            raise Wrong("Your low end lies above your high end: return `low, high`.")
+        middle, half = (low + high) / 2, (high - low) / 2
+        if np.isclose(middle, -difference.mean()):
+            raise Wrong("Your interval is that of b - a; asked for was a - b.")
+        _expect(middle, difference.mean(), f"the middle of the interval over {n} folds")
+        variance, folds, overlap = difference.var(ddof=1), 1 / n, 1 / (n - 1)
+        expected = t * np.sqrt((folds + overlap) * variance)
+        for wrong, words in (
+            (folds * variance, f"as narrow as if no training sets overlapped: add 1/(n-1) to 1/n, here {overlap:.3g}."),
+            ((folds + overlap) * difference.var(), "that of the population sd; the interval needs `ddof=1`."),
+            (folds * difference.var(), "neither corrected nor that of `ddof=1`: mind both."),
+            (
+                (folds + overlap) * (a.var(ddof=1) + b.var(ddof=1)),
+                "that of two unrelated lists. Subtract fold by fold first: both models met the same patients.",
+            ),
+            (variance, "the spread of the differences; that of their mean has 1/n + 1/(n-1) under the root."),
+            ((folds + 1 / 4) * variance, "right for five folds only: the overlap is 1/(n-1), not 1/4."),
+        ):
+            if np.isclose(half, t * np.sqrt(wrong)) and not np.isclose(half, expected):
+                raise Wrong(f"Over {n} folds your interval is {words}")
+        _expect((low, high), (middle - expected, middle + expected), f"{n} folds")
+
+
 # -- Was it luck? --------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from IPython.display import Markdown, display
 from matplotlib import pyplot as plt
@@ -130,6 +131,38 @@ def observer_bars(record: Mapping) -> Figure:
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)
     figure.legend(frameon=False, ncols=len(arms), loc="outside upper center")
+    sns.despine(figure)
+    return figure
+
+
+def folds_by_row(accuracy: pd.DataFrame) -> Figure:
+    """Accuracy of every fold, a column each, of every row: dots in the colour of their fold, the mean as a bar."""
+    figure, axis = plt.subplots(figsize=(7.5, 1.3 + 0.45 * len(accuracy)), layout="constrained")
+    at = np.arange(len(accuracy))
+    heights = np.linspace(-0.25, 0.25, accuracy.shape[1])  # so that equal folds do not hide each other
+    axis.vlines(accuracy.mean(axis=1), at - 0.35, at + 0.35, color="0.5", linewidth=2, label="mean")
+    for fold, height, colour, marker in zip(accuracy, heights, PALETTE, "osD^vPX*", strict=False):
+        axis.scatter(accuracy[fold], at + height, s=35, color=colour, marker=marker, zorder=3, label=fold)
+    axis.set(yticks=at, yticklabels=accuracy.index, xlabel="accuracy of a fold, %", xlim=(0, 100))
+    axis.set_ylim(len(accuracy) - 0.5, -0.5)
+    axis.grid(axis="x", alpha=0.3)
+    figure.legend(frameon=False, ncols=accuracy.shape[1] + 1, loc="outside upper center")
+    sns.despine(figure)
+    return figure
+
+
+def forest(comparisons: pd.DataFrame) -> Figure:
+    """Differences with their plain (thick) and corrected (thin) intervals: `forensics.recovered_comparisons`."""
+    figure, axis = plt.subplots(figsize=(7.5, 1.3 + 0.4 * len(comparisons)), layout="constrained")
+    at = range(len(comparisons))
+    axis.axvline(0, color="0.5", linewidth=1)
+    for kind, low, high, width in (("corrected", "corrected low", "corrected high", 1.5), ("plain", "low", "high", 5)):
+        axis.hlines(at, comparisons[low], comparisons[high], color=PALETTE[0], linewidth=width, label=kind)
+    axis.scatter(comparisons["difference"], at, color=PALETTE[4], zorder=3, label="difference")
+    axis.set(yticks=at, yticklabels=comparisons.index, xlabel="difference in accuracy, points")
+    axis.set_ylim(len(comparisons) - 0.5, -0.5)
+    axis.grid(axis="x", alpha=0.3)
+    figure.legend(frameon=False, ncols=3, loc="outside upper center")
     sns.despine(figure)
     return figure
 

@@ -4,13 +4,12 @@ Work is cut into cells (row, cohort, fold).  A cell leaves one record; one that 
 loses at most the cells in flight, and no two processes work on the same cell.
 """
 
-import functools
 import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,20 +23,20 @@ from . import pretext, radiomics, zero_shot
 from .datasets import load_dataset
 from .encoders import build_encoder
 from .errors import InputError
-from .experiments import Outcome, Recipe, config_for, outcome_of, pretrain, slice_answers, train_model
+from .experiments import Outcome, config_for, outcome_of, pretrain, slice_answers, train_model
 from .lesions import CLASS_NAMES, LesionSet, images
 from .metrics import calibration, confusion, macro_auc
 from .model import LiverVLM
-from .paths import cache_home, data_file
+from .paths import cache_home
 from .phantom import PHANTOM_VERSION, Knobs, make_cohort
 from .phases import CANONICAL
 from .profiles import Profile
 from .progress import bar
 from .records import data_provenance, read_record, run_provenance, write_record
+from .rows import Row, declared
 from .text import TEXT_ENCODERS, find_weights
 from .training import best_device, predict
 
-METHODS = ("train", "pretext", "radiomics", "zero_shot")
 CHUNK = 100  # patients of a test pool that share one draw of the phantom's uncertain tables
 SLICES = 2  # of each patient in a test pool
 CURVE = 5  # epochs between two points of a learning curve
@@ -64,37 +63,6 @@ PROTOCOLS = {
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row, as `data/rows.json` declares it."""
-
-    name: str
-    set: str
-    printed: tuple[tuple[int, str], ...] = ()  # (table, model) in paper_tables.csv
-    method: str = "train"
-    config: Mapping = field(default_factory=dict)
-    recipe: Recipe = field(default_factory=Recipe)
-    cohort: Mapping = field(default_factory=dict)
-    pools: tuple[str, ...] = ("standard",)
-    zero_shot: Mapping = field(default_factory=dict)
-
-    @property
-    def needs(self) -> str:
-        """What it takes to run, in words."""
-        if self.method == "zero_shot":
-            return f"the weights of {self.zero_shot['model']}"
-        if self.recipe.init == "imagenet":
-            return "ImageNet weights"
-        return "nothing that is not here" if self.method != "train" else "the profile's text encoder"
-
-    @property
-    def printed_figures(self) -> dict[str, tuple[float, float]]:
-        """The paper's (mean, sd) by metric; empty for a control."""
-        table = pd.read_csv(data_file("paper_tables.csv"))
-        mine = table[[(t, m) in self.printed for t, m in zip(table["table"], table["model"], strict=True)]]
-        return {r.metric: (r.mean, r.std) for r in mine.drop_duplicates("metric").itertuples()}
-
-
-@dataclass(frozen=True)
 class Cell:
     """The unit of work: a row on a cohort, and in the paper's protocol the group that is left out."""
 
@@ -105,10 +73,17 @@ class Cell:
     profile: Profile
     test_patients: int
 
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """What it is tested on beside its own folds; in development the first alone, as nothing is compared there."""
+        if self.fold is not None:
+            return ()
+        return self.row.pools[:1] if PROTOCOLS[self.protocol].curves else self.row.pools
+
     def path(self, out: str | Path) -> Path:
         """Its record, named by all that decides its result; absolute, as a process may stand in another folder."""
-        row = {key: value for key, value in asdict(self.row).items() if key not in ("name", "set", "printed")}
-        settings = [row, {p: declared()["pools"][p] for p in self.row.pools}, asdict(self.profile), PHANTOM_VERSION]
+        pools = {name: declared()["pools"][name] for name in self.pools}
+        settings = [self.row.departures, pools, asdict(self.profile), PHANTOM_VERSION]
         if self.fold is None:
             settings.append(self.test_patients)
         key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
@@ -116,44 +91,6 @@ class Cell:
         slug = "".join(c if c.isalnum() else "-" for c in self.row.name.lower()).replace("--", "-")
         name = f"{self.profile.name}-{key}-cohort{self.cohort:03d}{fold}.json"
         return Path(out).absolute() / self.protocol / slug / name
-
-
-@functools.cache
-def declared() -> dict:
-    """`data/rows.json`: pools, contrasts and rows."""
-    return json.loads(data_file("rows.json").read_text(encoding="utf-8"))
-
-
-@functools.cache
-def rows() -> dict[str, Row]:
-    """Every row by name, in the order in which they run."""
-    found = {}
-    for entry in declared()["rows"]:
-        printed = tuple((table, model) for table, model in entry.get("printed", ()))
-        config = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.get("config", {}).items()}
-        made = {"printed": printed, "config": config, "recipe": Recipe(**entry.get("recipe", {}))}
-        row = Row(**entry | made | {"pools": tuple(entry.get("pools", ("standard",)))})
-        if row.method not in METHODS:
-            raise InputError(
-                f"rows.json: row {row.name!r} has method {row.method!r}: choose one of {', '.join(METHODS)}"
-            )
-        found[row.name] = row
-    return found
-
-
-def select(names: Sequence[str] = (), table: int | None = None, set: str | None = None) -> list[Row]:
-    """The rows called so, printed in that table, or of that set; all where nothing is asked for."""
-    unknown = [name for name in names if name not in rows()]
-    if unknown:
-        raise InputError(f"row {unknown[0]!r} is unknown: `livervlm reproduce --list` names them")
-    chosen = [
-        row
-        for row in rows().values()
-        if (not names or row.name in names) and (table is None or table in dict(row.printed)) and set in (None, row.set)
-    ]
-    if not chosen:
-        raise InputError(f"no row in table {table}, set {set}: `livervlm reproduce --list` shows tables and sets")
-    return chosen
 
 
 def cells(
@@ -336,12 +273,7 @@ def _pool_chunk(seed: int, patients: int, size: int, phases, knobs: Knobs, chang
 
 def _make_pools(todo: Iterable[Cell], jobs: int, progress: bool) -> None:
     """Make the test pools with all processes, before each works on a cell of its own."""
-    wanted = {
-        (name, str(cell.row.cohort.get("phases"))): cell
-        for cell in todo
-        if cell.fold is None
-        for name in cell.row.pools
-    }
+    wanted = {(name, str(cell.row.cohort.get("phases"))): cell for cell in todo for name in cell.pools}
     for (name, _), cell in wanted.items():
         pool_of(cell, name, jobs, progress)
 
@@ -356,7 +288,7 @@ def _answer(cell: Cell) -> dict:
         train = np.flatnonzero(lesions.group != cell.fold)
         answer, found = _METHODS[cell.row.method](cell, lesions, train)
         if cell.fold is None:
-            pools = {name: pool_of(cell, name) for name in cell.row.pools}
+            pools = {name: pool_of(cell, name) for name in cell.pools}
             tests = {name: (pool, np.arange(len(pool))) for name, pool in pools.items()}
         else:
             tests = {"standard": (lesions, np.flatnonzero(lesions.group == cell.fold))}

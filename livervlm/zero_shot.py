@@ -29,6 +29,7 @@ class Baseline:
     files: tuple[str, ...]
 
 
+# What a snapshot of each format holds.
 CLIP = ("config.json", "preprocessor_config.json", "vocab.json|tokenizer.json", "model.safetensors|pytorch_model.bin")
 OPEN_CLIP = ("open_clip_config.json", "open_clip_pytorch_model.safetensors|open_clip_pytorch_model.bin")
 BERT = ("config.json", "vocab.txt|tokenizer.json")
@@ -130,10 +131,9 @@ def zero_shot_probabilities(
     template: a name in `prompts.templates`.  rgb: how phases become a picture, as in `to_rgb`.
     """
     classes = class_embeddings(model, prompts_by_order(template, lesions.classes, lesions.phases)[0])
-    parts = []
-    for index in bar(np.split(np.arange(len(lesions)), range(32, len(lesions), 32)), "zero-shot", progress):
-        parts.append(_probabilities(model, to_rgb(images(lesions, index), lesions.phases, rgb), classes))
-    return torch.cat(parts).double().numpy()
+    batches = bar(np.split(np.arange(len(lesions)), range(32, len(lesions), 32)), "zero-shot", progress)
+    pictures = (to_rgb(images(lesions, index), lesions.phases, rgb) for index in batches)
+    return torch.cat([_probabilities(model, part, classes) for part in pictures]).double().numpy()
 
 
 def to_rgb(windowed: Tensor, phases: Sequence[str], how: str) -> Tensor:

@@ -89,6 +89,6 @@ def quick(monkeypatch):
     """The smoke profile, made smaller still; also what the commands find."""
     from livervlm import profiles
 
-    profile = profiles.Profile("smoke", size=16, epochs=2, seeds=(0,), text_encoder="minilm")
+    profile = profiles.Profile("smoke", size=16, epochs=2, text_encoder="minilm")
     monkeypatch.setitem(profiles.PROFILES, "smoke", profile)
     return profile

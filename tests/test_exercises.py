@@ -10,8 +10,11 @@ from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import softmax
 from sklearn.model_selection import KFold
+from torch.nn.functional import normalize
 
 from livervlm import comparisons, exercises, lesions
+from livervlm.comparisons import paired_t
+from livervlm.tiny_clip import info_nce
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "tools"))
@@ -148,8 +151,34 @@ def shines(lesion, liver, rise=10, fall=10):
     return (lesion[:, 1] - liver[:, 1] >= rise) & (liver[:, 2] - lesion[:, 2] >= fall)
 
 
+def interval(a, b, t, ddof=1, overlap=None):
+    n, d = len(a), a - b
+    half = t * np.sqrt((1 / n + (1 / (n - 1) if overlap is None else overlap)) * d.var(ddof=ddof))
+    return d.mean() - half, d.mean() + half
+
+
+def unpaired(a, b, t):
+    n = len(a)
+    half = t * np.sqrt((1 / n + 1 / (n - 1)) * (a.var(ddof=1) + b.var(ddof=1)))
+    return (a - b).mean() - half, (a - b).mean() + half
+
+
 def softmax_of(score, axis=1):
     return np.exp(score) / np.exp(score).sum(axis=axis, keepdims=True)
+
+
+def both_ways(logits, combine):
+    """Combine the terms of the rows and of the columns of a contrastive loss."""
+    return combine(-np.log(np.diag(softmax_of(logits))), -np.log(np.diag(softmax_of(logits, axis=0))))
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def gaps(score, c):
+    """How far a class is below the largest of the others, picture by picture."""
+    return np.delete(score, c, axis=1).max(axis=1) - score[:, c]
 
 
 def z_of(alpha):
@@ -239,6 +268,68 @@ WRONG = [  # the checker, a typical wrong answer, words that name the mistake
         lambda p, c: 1.0,
         "For 5 classes and 90% you answer 1.000. At that scale a perfect model is 46.6% sure.",
     ),
+    ("contrastive_loss", lambda z: both_ways(z, lambda r, c: r.mean()), "ask the columns, too"),
+    ("contrastive_loss", lambda z: both_ways(z, lambda r, c: c.mean()), "ask the rows, too"),
+    ("contrastive_loss", lambda z: both_ways(z, lambda r, c: (r + c).mean()), "take their mean"),
+    ("contrastive_loss", lambda z: both_ways(z, lambda r, c: (r + c).sum()), "add all terms up"),
+    ("contrastive_loss", lambda z: both_ways(z, lambda r, c: (r + c).sum() / 2), "grows with the batch"),
+    ("contrastive_loss", lambda z: both_ways(z, lambda r, c: -(r + c).mean() / 2), "Your loss is negative"),
+    ("contrastive_loss", lambda z: both_ways(z, lambda r, c: (r + c).mean() / 2), "Subtract the largest logit"),
+    ("contrastive_loss", lambda z: 1.0, "expected `0.5"),
+    ("class_vectors", lambda v: unit(v.mean(axis=1)), "A long vector outvotes"),
+    ("class_vectors", lambda v: unit(v).mean(axis=1), "shorter than 1"),
+    ("class_vectors", lambda v: v.mean(axis=1), "You average the vectors as they are"),
+    ("class_vectors", lambda v: unit(unit(v).mean(axis=0)), "shape (2, 2); asked for was an array of shape (3, 2)"),
+    ("class_vectors", lambda v: unit(v[:, 0]), "expected"),
+    ("offset_needed", lambda s, c: -gaps(s, c).max(), "turn the difference round"),
+    ("offset_needed", lambda s, c: gaps(s, c).mean(), "the mean of the gaps"),
+    ("offset_needed", lambda s, c: gaps(s, c).min(), "the narrowest gap"),
+    ("offset_needed", lambda s, c: s.max() - s[:, c].min(), "compare within each row"),
+    ("offset_needed", lambda s, c: max(gaps(s, c).max(), 0), "do not stop at 0"),
+    ("offset_needed", lambda s, c: 1.0, "in 3 of 3 pictures, and a smaller number would do"),
+    ("offset_needed", lambda s, c: 0.0, "in 1 of 3 pictures; asked for are all"),
+    ("sorted_order", lambda v: v.argsort(axis=1), "turns the question round"),
+    ("sorted_order", lambda v: (-v).argsort(axis=1).argsort(axis=1), "how many channels are brighter"),
+    ("sorted_order", lambda v: v.argsort(axis=1).argsort(axis=1) + 1, "You count from 1"),
+    ("sorted_order", lambda v: v.argsort(axis=0).argsort(axis=0), "compare pictures with each other"),
+    ("sorted_order", lambda v: np.sort(v, axis=1), "the levels, sorted"),
+    ("sorted_order", lambda v: np.zeros(v.shape), "expected"),
+    ("spread_of", lambda z: z.std(axis=0).mean() * z.shape[1] ** 0.5, "make each a unit vector first"),
+    ("spread_of", lambda z: unit(z).std(axis=0).mean(), "root of the number of coordinates is missing"),
+    ("spread_of", lambda z: unit(z).std(axis=0).mean() * z.shape[1], "take its root"),
+    ("spread_of", lambda z: np.sqrt(3) / 2, "differ in length alone have a spread of"),
+    ("spread_of", lambda z: 0.0, "expected `0.866`, got `0.`"),
+    ("possible", lambda p, n: (p * n / 100) % 1 == 0, "You say no to 66.67 % of 3 cases. But 2 of 3"),
+    ("possible", lambda p, n: round(100 * int(p * n / 100) / n, 2) == p, "13.9995: take the nearest whole number"),
+    (
+        "possible",
+        lambda p, n: 0 <= round(p * n / 100) <= n,
+        "You say yes to 87.60 % of 15 cases. But 13 of 15 is 86.67",
+    ),
+    ("possible", lambda p, n: abs(100 * round(p * n / 100) / n - p) < 0.5, "the second decimal counts"),
+    ("possible", lambda p, n: abs(100 * round(p * n / 100) / n - p) < 0.01, "71.42 is that figure cut off"),
+    ("possible", lambda p, n: n < 100 and round(100 * round(p * n / 100) / n, 2) == p, "2468 of 20000"),
+    ("possible", lambda p, n: round(p * n / 100) + 2, "Answer True or False"),
+    ("population_sd", lambda sd, n: sd * np.sqrt(n / (n - 1)), "your sd grows"),
+    ("population_sd", lambda sd, n: sd * (n - 1) / n, "as if it were a variance"),
+    ("population_sd", lambda sd, n: sd / np.sqrt(n), "the standard error of a mean"),
+    ("population_sd", lambda sd, n: sd * np.sqrt(4 / 5), "over 9 folds your factor is that of 5 folds"),
+    ("population_sd", lambda sd, n: sd, "you change nothing"),
+    ("population_sd", lambda sd, n: sd - 1, "expected `8.944`, got `9.`"),
+    ("corrected_interval", lambda a, b, t: interval(a, b, t)[::-1], "return `low, high`"),
+    ("corrected_interval", lambda a, b, t: interval(b, a, t), "that of b - a"),
+    ("corrected_interval", lambda a, b, t: interval(a, b + 1, t), "the middle of the interval over 5 folds: expected"),
+    ("corrected_interval", lambda a, b, t: interval(a, b, t, overlap=0), "add 1/(n-1) to 1/n, here 0.25"),
+    ("corrected_interval", lambda a, b, t: interval(a, b, t, ddof=0), "that of the population sd"),
+    ("corrected_interval", lambda a, b, t: interval(a, b, t, ddof=0, overlap=0), "mind both"),
+    ("corrected_interval", unpaired, "two unrelated lists. Subtract fold by fold"),
+    ("corrected_interval", lambda a, b, t: interval(a, b, t, overlap=1 - 1 / len(a)), "the spread of the differences"),
+    (
+        "corrected_interval",
+        lambda a, b, t: interval(a, b, t, overlap=1 / 4),
+        "Over 10 folds your interval is right for",
+    ),
+    ("corrected_interval", lambda a, b, t: interval(a, b, 1.96), "For 5 folds: expected"),
     ("false_alarms", lambda d, alpha: stats.norm.sf(z_of(alpha) / d**0.5), "That is one side"),
     ("false_alarms", lambda d, alpha: alarms(z_of(2 * alpha) / d**0.5), "that of a one-sided test"),
     ("false_alarms", lambda d, alpha: 1 - alarms(z_of(alpha) / d**0.5), "how often the test stays silent"),
@@ -325,6 +416,20 @@ def in_order_of_files(patient, seed):
         ("patient_groups", kfold),
         ("scaled_softmax", lambda cosine, scale: softmax(scale * cosine, axis=1)),
         ("scaled_softmax", lambda cosine, scale: torch.tensor(scale * cosine).softmax(dim=1)),
+        ("contrastive_loss", lambda z: info_nce(torch.tensor(z))),
+        (
+            "class_vectors",
+            lambda v: normalize(torch.stack([normalize(torch.tensor(c), dim=1).sum(0) for c in v]), dim=1),
+        ),
+        ("offset_needed", lambda s, c: max(max(np.delete(row, c)) - row[c] for row in s)),
+        ("sorted_order", lambda v: (v[:, :, None] > v[:, None]).sum(axis=2)),
+        ("spread_of", lambda z: torch.tensor(unit(z)).std(dim=0, correction=0).mean() * z.shape[1] ** 0.5),
+        ("possible", lambda p, n: bool(np.isin(f"{p:.2f}", [f"{100 * k / n:.2f}" for k in range(n + 1)]))),
+        ("population_sd", lambda sd, n: (sd**2 * (n - 1) / n) ** 0.5),
+        (
+            "corrected_interval",
+            lambda a, b, t: paired_t(a, b, 1 / (len(a) - 1)).interval(2 * stats.t.cdf(t, len(a) - 1) - 1),
+        ),
         ("false_alarms", simulated),
         ("resample_patients", bootstrap),
         ("resample_patients", in_order_of_files),

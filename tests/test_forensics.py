@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from livervlm import forensics
+from livervlm import figures, forensics
 from livervlm.errors import InputError
 from livervlm.forensics import (
     MODEL_1,
@@ -336,3 +336,16 @@ def test_no_values_spread_more_than_the_largest_sd(values):
 def test_largest_sd_refuses_a_mean_in_another_unit():
     with pytest.raises(InputError, match="outside 0 to 1"):
         largest_sd(48.0)
+
+
+def test_figures_show_every_fold_and_both_intervals():
+    folds = rows_table().query("status == 'recovered'")[["G1", "G2", "G3", "G4", "G5"]].astype(float)
+    (axis,) = figures.folds_by_row(folds).axes
+    means, *dots = axis.collections
+    assert [segment[0, 0] for segment in means.get_segments()] == folds.mean(axis=1).tolist()
+    assert [fold.get_offsets()[:, 0].tolist() for fold in dots] == folds.T.to_numpy().tolist()
+    lines = recovered_comparisons()
+    (axis,) = figures.forest(lines).axes
+    corrected, plain, _ = axis.collections
+    for drawn, ends in ((corrected, ["corrected low", "corrected high"]), (plain, ["low", "high"])):
+        assert [s[:, 0].tolist() for s in drawn.get_segments()] == lines[ends].to_numpy().tolist()

@@ -238,7 +238,7 @@ def test_nothing_is_unpickled():
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "pickle.load", "pickle.loads"):
                 calls += 1
                 assert {k.arg: ast.unparse(k.value) for k in node.keywords}.get("weights_only") == "True", file
-    assert calls == 1
+    assert calls == 2  # checkpoints, and the weights that MedCLIP publishes
 
 
 def to_fake_cuda(net: LiverVLM) -> LiverVLM:

@@ -69,7 +69,7 @@ def test_cohort_has_the_cases_and_slices_of_table_1(cohort):
     wanted = pd.read_csv(Path(__file__).parents[1] / "data" / "table1.csv")
     pd.testing.assert_frame_equal(got, wanted, check_dtype=False)
     assert (len(cohort), len(np.unique(cohort.patient))) == (489, 85)
-    assert (cohort.phases, cohort.classes, cohort.size) == (CANONICAL, CLASSES, 64)
+    assert (cohort.phases, cohort.classes, cohort.size) == (CANONICAL, CLASSES, 48)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -14,6 +14,7 @@ import pytest
 from filelock import FileLock
 
 from livervlm import reproduce
+from livervlm import rows as declarations
 from livervlm.cli import main
 from livervlm.errors import InputError
 from livervlm.experiments import Recipe
@@ -21,7 +22,8 @@ from livervlm.lesions import CLASS_NAMES
 from livervlm.model import Config
 from livervlm.paths import data_file
 from livervlm.records import read_record
-from livervlm.reproduce import Cell, Row, cells, rows, run, run_cell, select
+from livervlm.reproduce import Cell, cells, run, run_cell
+from livervlm.rows import Row, all_rows, declared, select
 
 SMALL = {"patients": 20}
 
@@ -29,8 +31,8 @@ SMALL = {"patients": 20}
 @pytest.fixture
 def house(quick, tiny_encoder, monkeypatch):
     """The rows on small cohorts and pools, with a small encoder, at 16 pixels and two epochs."""
-    small = {name: replace(row, cohort={**row.cohort, **SMALL}) for name, row in rows().items()}
-    monkeypatch.setattr(reproduce, "rows", lambda: small)
+    small = {name: replace(row, cohort={**row.cohort, **SMALL}) for name, row in all_rows().items()}
+    monkeypatch.setattr(declarations, "all_rows", lambda: small)
     monkeypatch.setattr(reproduce, "CHUNK", 10)
     return lambda *names, protocol="paper", cohorts=1: cells(
         [small[name] for name in names], protocol, cohorts, quick, test_patients=20
@@ -51,19 +53,19 @@ def answered(monkeypatch):
 def test_every_printed_row_is_declared_and_every_declared_row_is_printed():
     table = pd.read_csv(data_file("paper_tables.csv"))
     printed = set(zip(table["table"], table["model"], strict=True))
-    assert {one for row in rows().values() for one in row.printed} == printed
+    assert {one for row in all_rows().values() for one in row.printed} == printed
 
 
 def test_every_declared_setting_exists():
-    pools, known = reproduce.declared()["pools"], set(rows())
-    for row in rows().values():
+    pools, known = declared()["pools"], set(all_rows())
+    for row in all_rows().values():
         assert Config(tuple(CLASS_NAMES), ("NC", "ART", "PV"), **row.config)
         assert set(row.pools) <= set(pools)
         assert row.needs
-    for contrast in reproduce.declared()["contrasts"]:
+    for contrast in declared()["contrasts"]:
         assert {contrast["better"], contrast["worse"]} <= known
         if contrast["table"]:
-            tables = [dict(rows()[contrast[side]].printed) for side in ("better", "worse")]
+            tables = [dict(all_rows()[contrast[side]].printed) for side in ("better", "worse")]
             assert all(contrast["table"] in printed for printed in tables)
 
 
@@ -72,19 +74,19 @@ def test_the_plan_lists_the_contrasts_that_are_declared():
     lines = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| (?:Table (\d)|control) \|$", plan, re.MULTILINE)
     written = [(name, better, worse, int(table) if table else None) for name, better, worse, table in lines]
     order = ("name", "better", "worse", "table")
-    assert written == [tuple(c[key] for key in order) for c in reproduce.declared()["contrasts"]]
+    assert written == [tuple(c[key] for key in order) for c in declared()["contrasts"]]
 
 
 def test_printed_figures_are_the_papers():
-    assert rows()["model 1"].printed_figures["acc"] == (85.09, 3.89)
-    assert rows()["radiomics"].printed_figures == {}
+    assert all_rows()["model 1"].printed_figures["acc"] == (85.09, 3.89)
+    assert all_rows()["radiomics"].printed_figures == {}
 
 
 def test_rows_are_selected_by_name_table_and_set():
     assert [row.name for row in select(["scratch"])] == ["scratch"]
     assert {row.name for row in select(table=7)} == {"model 0", "model 1", "model 2"}
     assert all(row.set == "controls" for row in select(set="controls"))
-    assert len(select()) == len(rows())
+    assert len(select()) == len(all_rows())
     with pytest.raises(InputError, match="row 'model 9' is unknown: `livervlm reproduce --list`"):
         select(["model 9"])
     with pytest.raises(InputError, match="no row in table 7, set zero-shot"):
@@ -92,7 +94,7 @@ def test_rows_are_selected_by_name_table_and_set():
 
 
 def test_a_cells_record_is_named_by_all_that_decides_it(quick, tmp_path):
-    cell = Cell(rows()["model 1"], "population", 3, None, quick, 20)
+    cell = Cell(all_rows()["model 1"], "population", 3, None, quick, 20)
     others = [
         replace(cell, profile=replace(quick, epochs=7)),
         replace(cell, test_patients=21),
@@ -106,6 +108,7 @@ def test_a_cells_record_is_named_by_all_that_decides_it(quick, tmp_path):
     assert len({one.path(tmp_path) for one in (cell, *others)}) == len(others) + 1
     renamed = replace(cell, row=replace(cell.row, set="other", printed=()))
     assert renamed.path(tmp_path) == cell.path(tmp_path)
+    assert cell.row.departures == {"method": "train", "recipe": {"init": "phase_shuffle"}}  # no default names a file
 
 
 # -- The paper's protocol ---------------------------------------------------------------------------------------------
@@ -288,7 +291,7 @@ def test_a_cluster_finishes_every_cell_although_a_worker_is_killed_on_the_way(qu
 def test_the_list_names_every_row_with_the_papers_figure(capsys):
     assert main(["reproduce", "--list"]) == 0
     shown = capsys.readouterr().out
-    assert all(f"{name}  [" in shown for name in rows())
+    assert all(f"{name}  [" in shown for name in all_rows())
     assert "85.09 ± 3.89 %" in shown
     assert "ImageNet weights" in shown
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub.constants
+import huggingface_hub.errors
 import numpy as np
 import pytest
 import torch
@@ -219,7 +220,7 @@ def test_an_ensemble_of_features_is_open_clips_zero_shot_classifier(models, from
 
 
 def medclip_forward(parts, rgb, prompts):
-    """The forward pass and the ensemble of the authors' code, in a few lines of their own; (B, C) logits."""
+    """The authors' preprocessing, forward pass and ensemble, in a few lines of their own: pixels, (B, C) logits."""
     _, vision, text, weights = parts
     grey = np.stack([np.asarray(picture.convert("L")) for picture in as_pil(rgb)]).astype(np.float32) / 255
     pixels = torch.tensor((grey - 0.5862785803043838) / 0.27950088968644304)[:, None].repeat(1, 3, 1, 1)
@@ -233,15 +234,16 @@ def medclip_forward(parts, rgb, prompts):
         embedded = words @ weights["text_model.projection_head.weight"].T
         embedded = embedded / embedded.norm(dim=1, keepdim=True)
         similar.append((weights["logit_scale"].clamp(0, 4.6052).exp() * image @ embedded.T).mean(dim=1))
-    return torch.stack(similar, dim=1)
+    return pixels, torch.stack(similar, dim=1)
 
 
 @pytest.mark.parametrize("prompts", [SIMPLE, MEDICAL], ids=["simple", "medical"])
 def test_medclip_scores_as_its_authors_code(models, medclip_parts, prompts):
     rgb = pictures(32)  # of the network's size: no resizing, so nothing is rounded
     with torch.no_grad():
-        oracle = medclip_forward(medclip_parts, rgb, prompts).softmax(dim=1)
-    assert agree(classify(models["medclip"], rgb, prompts), oracle, atol=1e-4)
+        pixels, logits = medclip_forward(medclip_parts, rgb, prompts)
+    assert torch.allclose(models["medclip"].preprocess(as_pil(rgb)), pixels, atol=1e-5)
+    assert agree(classify(models["medclip"], rgb, prompts), logits.softmax(dim=1), atol=1e-4)
 
 
 @any_baseline
@@ -256,6 +258,7 @@ def test_ensembles_average_what_their_prompts_say_in_any_order(models, name):
     model, rgb = models[name], pictures(32)
     image, texts = model.encode_images(rgb), [model.encode_texts(variants) for variants in MEDICAL]
     assert torch.allclose(image.norm(dim=1), torch.ones(3), atol=1e-5)
+    assert torch.equal(model.encode_images((rgb - 0.4 / 255).clamp(0)), image)  # rounded to the same 8 bits
     if name == "medclip":
         logits = [model.logit_scale * (image @ text.T).mean(dim=1) for text in texts]
     else:
@@ -281,6 +284,23 @@ def test_a_folder_of_snapshots_is_read_as_the_cache_is(models, name, folder):
     assert torch.equal(classify(load(name, folder), rgb, SIMPLE), classify(models[name], rgb, SIMPLE))
 
 
+def test_what_is_downloaded_suffices_and_holds_no_bin_beside_safetensors(models, folder, tmp_path, monkeypatch):
+    def download(repository, allow_patterns, local_files_only):
+        if local_files_only:
+            raise huggingface_hub.errors.LocalEntryNotFoundError("not cached")
+        (tmp_path / repository).mkdir(parents=True, exist_ok=True)
+        for file in (folder / repository).iterdir():
+            if file.name in allow_patterns:
+                shutil.copy(file, tmp_path / repository)
+        return str(tmp_path / repository)
+
+    (folder / CLIP / "pytorch_model.bin").write_text("the same weights again")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    for name, model in models.items():
+        assert torch.equal(load(name).encode_texts(SIMPLE[0]), model.encode_texts(SIMPLE[0]))
+    assert not (tmp_path / CLIP / "pytorch_model.bin").exists()
+
+
 def test_medclip_is_unpacked_from_its_authors_zip(medclip_parts, tmp_path, empty_cache, monkeypatch):
     with zipfile.ZipFile(tmp_path / "medclip.zip", "w") as archive:
         archive.write(medclip_parts[0], "pytorch_model.bin")
@@ -295,6 +315,7 @@ def test_medclip_is_unpacked_from_its_authors_zip(medclip_parts, tmp_path, empty
 @any_baseline
 def test_weights_that_cannot_be_had_are_an_error_that_says_what_to_do(name, tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "empty"))
+    (snapshot(BASELINES[name].repository) / "config.json").write_text("{}")  # part of a snapshot is none
     with pytest.raises(InputError, match="neither cached nor reachable: run once with a network") as caught:
         load(name)
     assert str(caught.value).startswith(BASELINES[name].repository)
