@@ -210,7 +210,7 @@
     const axis = make("div", { class: "axis", "aria-hidden": "true" });
     for (let tick = -10; tick <= 10; tick += 5) axis.append(make("span", {}, signed(tick)));
     const bar = (name) => make("div", { class: "bar" }, make("span", {}, name), make("div", {}), make("span", {}));
-    const bars = ["power", "chance of equivalence"].map(bar);
+    const bars = ["power", "equivalence"].map(bar);
     box.append(pairs.node, preset.node, sds.node, differences.node);
     box.append(make("div", { class: "histogram" }, interval.node, axis), status);
     box.append(make("div", { class: "columns" }, ...bars));
