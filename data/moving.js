@@ -209,9 +209,8 @@
     const interval = plot("The 95 % interval, in it the 90 % interval, over the margin of equivalence");
     const axis = make("div", { class: "axis", "aria-hidden": "true" });
     for (let tick = -10; tick <= 10; tick += 5) axis.append(make("span", {}, signed(tick)));
-    const bars = ["chance to find a difference (power)", "chance to show equivalence"].map((name) =>
-      make("div", { class: "bar" }, make("span", {}, name), make("div", {}), make("span", {})),
-    );
+    const bar = (name) => make("div", { class: "bar" }, make("span", {}, name), make("div", {}), make("span", {}));
+    const bars = ["power", "equivalence"].map(bar);
     box.append(pairs.node, preset.node, sds.node, differences.node);
     box.append(make("div", { class: "histogram" }, interval.node, axis), status);
     box.append(make("div", { class: "columns" }, ...bars));
