@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ from .profiles import Profile
 from .progress import bar
 from .records import data_provenance, read_record, run_provenance, write_record
 from .training import best_device, classification, fit, predict, to_device
+
+# joblib replaces a worker whose memory has grown, between two folds: nothing is lost, and a page need not say so.
+warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor", UserWarning)
 
 INITS = ("scratch", "imagenet", "phase_shuffle", "simsiam")
 POOL_SEED = 3_000_000  # unlabelled patients; far from the seeds of all cohorts
