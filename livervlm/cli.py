@@ -279,7 +279,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", required=True, metavar="FOLDER")
     sub.add_argument("--leave-out", type=int, metavar="GROUP", help="keep this patient group for `evaluate`")
     sub.add_argument("--head", choices=("text", "prototypes", "fc"), default="text")
-    sub.add_argument("--template", default="enriched", help="prompt template: simple, enriched or medical")
+    sub.add_argument("--template", default="enriched", help="prompt template: simple, enriched, unordered or medical")
 
     sub = command(
         "predict",
