@@ -110,7 +110,9 @@ def test_a_class_of_the_readers_own_stands_as_it_is():
 
 
 def test_unknown_template_and_encoder_are_refused():
-    with pytest.raises(InputError, match="prompt template 'plain' is unknown: choose one of simple, enriched, unordered, medical"):
+    with pytest.raises(
+        InputError, match="template 'plain' is unknown: choose one of simple, enriched, unordered, medical"
+    ):
         prompts_by_order("plain", CLASSES, ("NC",))
     with pytest.raises(InputError, match="text encoder 'clip' is unknown: choose one of bert, minilm"):
         encode_text(["a"], "clip")
