@@ -162,6 +162,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def reproduce(arguments: argparse.Namespace) -> None:
     from . import reproduce as house
+    from .results import Runs
     from .rows import select
 
     chosen = select(arguments.row or (), arguments.table, arguments.set)
@@ -170,13 +171,13 @@ def reproduce(arguments: argparse.Namespace) -> None:
     profile, protocol = _profile(arguments), arguments.protocol
     out_of_reach = {row.name: why for row in chosen if (why := house.unreachable(row, profile))}
     able = [row for row in chosen if row.name not in out_of_reach]
-    how = (protocol, arguments.cohorts, profile, arguments.test_patients)
-    counts = house.run(house.cells(able, *how), arguments.out, jobs=arguments.jobs, dask=arguments.dask)
+    todo = house.cells(able, protocol, arguments.cohorts, profile, arguments.test_patients)
+    counts = house.run(todo, arguments.out, jobs=arguments.jobs, dask=arguments.dask)
     print(
         f"{arguments.out}: {counts['now']} cells run, {counts['before']} were there before, "
         f"{counts['elsewhere']} are being run by another process"
     )
-    print(house.summary(able, arguments.out, *how).to_string())
+    print(Runs(protocol, arguments.out, profile, arguments.test_patients).summary(able).to_string())
     for name, why in out_of_reach.items():
         print(f"not run: {name}: {why}")
     print(NOT_FOR_DIAGNOSIS)

@@ -8,6 +8,7 @@ import seaborn as sns
 from IPython.display import Markdown, display
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from scipy import stats
 
 from .experiments import Outcome
 from .lesions import WINDOW, LesionSet
@@ -15,6 +16,25 @@ from .metrics import calibration
 
 # Okabe and Ito's palette, safe for colour-blind readers.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
+VERDICTS = {
+    "difference": PALETTE[4],
+    "reproduced": PALETTE[2],
+    "not reproduced": PALETTE[4],
+    "equivalent": PALETTE[5],
+    "undecided": "0.5",
+}
+# The arms that return from chapter to chapter, by their names in data/rows.json; others are grey.
+ARMS = {
+    "scratch": PALETTE[7],
+    "scratch, twice the steps": PALETTE[7],
+    "SimSiam": PALETTE[5],
+    "model 0": PALETTE[2],
+    "model 1": PALETTE[0],
+    "model 2": PALETTE[4],
+    "FC, phase shuffle": PALETTE[1],
+    "FC, augmentation": PALETTE[1],
+    "misregistered": PALETTE[3],
+}
 
 
 def say(text: str) -> None:
@@ -151,18 +171,56 @@ def folds_by_row(accuracy: pd.DataFrame) -> Figure:
     return figure
 
 
-def forest(comparisons: pd.DataFrame) -> Figure:
-    """Differences with their plain (thick) and corrected (thin) intervals: `forensics.recovered_comparisons`."""
+def forest(comparisons: pd.DataFrame, margin: float | None = None) -> Figure:
+    """Differences with two intervals each, a line for each comparison.
+
+    With the columns of `results.Runs.compare` or `contrasts`: thin 95 %, thick 90 %; a dot has the colour of its
+    verdict where there is one, and a line without an interval stays empty.  With those of
+    `forensics.recovered_comparisons`: thin corrected for overlap, thick plain.  margin: grey, too small to matter.
+    """
     figure, axis = plt.subplots(figsize=(7.5, 1.3 + 0.4 * len(comparisons)), layout="constrained")
-    at = range(len(comparisons))
+    at = np.arange(len(comparisons))
+    if margin is not None:
+        axis.axvspan(-margin, margin, color="0.9", zorder=0)
     axis.axvline(0, color="0.5", linewidth=1)
-    for kind, low, high, width in (("corrected", "corrected low", "corrected high", 1.5), ("plain", "low", "high", 5)):
+    folds = "corrected low" in comparisons
+    thin = ("corrected", "corrected low", "corrected high") if folds else ("95 %", "low", "high")
+    thick = ("plain", "low", "high") if folds else ("90 %", "low 90", "high 90")
+    for (kind, low, high), width in ((thin, 1.5), (thick, 5)):
         axis.hlines(at, comparisons[low], comparisons[high], color=PALETTE[0], linewidth=width, label=kind)
-    axis.scatter(comparisons["difference"], at, color=PALETTE[4], zorder=3, label="difference")
+    words = comparisons.get("verdict", pd.Series("difference", comparisons.index))
+    for word in dict.fromkeys(words[comparisons["difference"].notna()]):
+        mine = (words == word).to_numpy()
+        axis.scatter(
+            comparisons["difference"][mine], at[mine], color=VERDICTS[word], edgecolor="w", s=50, zorder=3, label=word
+        )
     axis.set(yticks=at, yticklabels=comparisons.index, xlabel="difference in accuracy, points")
     axis.set_ylim(len(comparisons) - 0.5, -0.5)
     axis.grid(axis="x", alpha=0.3)
-    figure.legend(frameon=False, ncols=3, loc="outside upper center")
+    figure.legend(frameon=False, ncols=5, loc="outside upper center")
+    sns.despine(figure)
+    return figure
+
+
+def cohort_dots(accuracy: pd.DataFrame, ideal: float | None = None) -> Figure:
+    """Accuracy of every cohort as a dot, a row for each column, with the mean and its 95 % interval.
+
+    accuracy: percent, cohorts x arms, as `results.Runs.accuracy` gives it.  ideal: a dashed line, such as the
+    near-ideal observer's accuracy.
+    """
+    figure, axis = plt.subplots(figsize=(7.5, 1.0 + 0.45 * accuracy.shape[1]), layout="constrained")
+    for row, name in enumerate(accuracy):
+        values, colour = accuracy[name].dropna(), ARMS.get(name, "0.35")
+        heights = row + np.linspace(-0.22, 0.22, len(values))  # the same cohort at the same height
+        axis.scatter(values, heights, s=14, color=colour, alpha=0.5, linewidths=0)
+        if len(values) > 1:
+            half = stats.t.ppf(0.975, len(values) - 1) * values.std() / np.sqrt(len(values))
+            axis.errorbar(values.mean(), row, xerr=half, color=colour, marker="D", markeredgecolor="w", capsize=4)
+    if ideal is not None:
+        axis.axvline(ideal, color="0.3", linestyle="--", linewidth=1)
+    axis.set(yticks=range(accuracy.shape[1]), yticklabels=list(accuracy), xlabel="accuracy on unseen patients, %")
+    axis.set_ylim(accuracy.shape[1] - 0.5, -0.5)
+    axis.grid(axis="x", alpha=0.3)
     sns.despine(figure)
     return figure
 

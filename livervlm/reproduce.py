@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 from joblib import Parallel, cpu_count, delayed, parallel_config
@@ -23,8 +22,8 @@ from . import pretext, radiomics, zero_shot
 from .datasets import load_dataset
 from .encoders import build_encoder
 from .errors import InputError
-from .experiments import Outcome, config_for, outcome_of, pretrain, slice_answers, train_model
-from .lesions import CLASS_NAMES, LesionSet, images
+from .experiments import config_for, pretrain, slice_answers, train_model
+from .lesions import LesionSet, images
 from .metrics import calibration, confusion, macro_auc
 from .model import LiverVLM
 from .paths import cache_home
@@ -32,7 +31,7 @@ from .phantom import PHANTOM_VERSION, Knobs, make_cohort
 from .phases import CANONICAL
 from .profiles import Profile
 from .progress import bar
-from .records import data_provenance, read_record, run_provenance, write_record
+from .records import data_provenance, run_provenance, write_record
 from .rows import Row, declared
 from .text import TEXT_ENCODERS, find_weights
 from .training import best_device, predict
@@ -164,62 +163,6 @@ def run_cell(cell: Cell, out: str | Path) -> bool:
     except Timeout:
         return False
     return True
-
-
-def read_results(
-    out: str | Path, chosen: Row, protocol: str, profile: Profile, test_patients: int = 2000
-) -> list[dict]:
-    """The records of a row that are there, cohort by cohort and fold by fold."""
-    (first,) = cells([chosen], protocol, 1, profile, test_patients)[:1]
-    pattern = first.path(out).name.replace("cohort000", "cohort*").replace("fold1", "fold*")
-    return [read_record(path) for path in sorted(first.path(out).parent.glob(pattern))]
-
-
-def outcomes(records: Iterable[dict], classes: tuple[str, ...]) -> list[Outcome]:
-    """The cohorts of the paper's protocol whose folds are all there."""
-    by_cohort: dict[int, list[dict]] = {}
-    for record in records:
-        by_cohort.setdefault(record["cohort"], []).append(record)
-    return [outcome_of(folds, classes) for folds in by_cohort.values() if len(folds) == 5]
-
-
-def summary(
-    chosen: Iterable[Row], out: str | Path, protocol: str, cohorts: int, profile: Profile, test_patients: int = 2000
-) -> pd.DataFrame:
-    """A line for each row: the paper's accuracy, ours as mean ± sd with n, in percent.
-
-    paper: mean and population sd over five folds, the mean of both over cohorts.  Otherwise mean and sd (ddof 1) over
-    cohorts of the patients' mean accuracy.
-    """
-    lines = {}
-    for row in chosen:
-        records = [r for r in read_results(out, row, protocol, profile, test_patients) if r["cohort"] < cohorts]
-        mean, sd = row.printed_figures.get("acc", (None, None))
-        line = {"paper": f"{mean:.2f} ± {sd:.2f}" if mean else "-"}
-        if row.method == "pretext":
-            continue
-        if PROTOCOLS[protocol].pool_seed is None:
-            whole = [outcome.accuracy for outcome in outcomes(records, tuple(CLASS_NAMES))]
-            ours = f"{np.mean([m for m, _ in whole]):.2f} ± {np.mean([s for _, s in whole]):.2f}" if whole else "-"
-            line |= {"ours": ours, "n": f"{5 * len(whole)} folds of {len(whole)} cohorts"}
-        else:
-            values = [100 * share.mean() for share in patient_accuracy(records, row.pools[0]).values()]
-            spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
-            line |= {"ours": f"{np.mean(values):.2f}{spread}" if values else "-", "n": f"{len(values)} cohorts"}
-        lines[row.name] = line
-    return pd.DataFrame.from_dict(lines, orient="index")
-
-
-def patient_accuracy(records: Iterable[dict], pool: str = "standard") -> dict[int, np.ndarray]:
-    """Cohort -> the share of each test patient's slices that was answered right, (patients,)."""
-    tests = {record["cohort"]: record["tests"][pool] for record in records}
-    return {c: np.array([*map(int, t["correct"])]) / np.array([*map(int, t["slices"])]) for c, t in tests.items()}
-
-
-def differences(better: Iterable[dict], worse: Iterable[dict], pools: tuple[str, str]) -> np.ndarray:
-    """Patient accuracy of one row minus another's in points, (cohorts that both have, patients), paired by both."""
-    one, other = patient_accuracy(better, pools[0]), patient_accuracy(worse, pools[1])
-    return 100 * np.array([one[c] - other[c] for c in sorted(one.keys() & other.keys())])
 
 
 # -- One cell ----------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from livervlm.model import Config
 from livervlm.paths import data_file
 from livervlm.records import read_record
 from livervlm.reproduce import Cell, cells, run, run_cell
+from livervlm.results import Runs
 from livervlm.rows import Row, all_rows, declared, select
 
 SMALL = {"patients": 20}
@@ -117,9 +118,9 @@ def test_a_cells_record_is_named_by_all_that_decides_it(quick, tmp_path):
 def test_five_folds_leave_five_records_that_answer_every_slice_once(house, tmp_path):
     todo = house("scratch")
     assert run(todo, tmp_path, progress=False) == {"before": 0, "now": 5, "elsewhere": 0}
-    records = reproduce.read_results(tmp_path, todo[0].row, "paper", todo[0].profile)
+    runs = Runs("paper", tmp_path, todo[0].profile)
+    records, (outcome,) = runs.read("scratch"), runs.outcomes("scratch")
     lesions = reproduce.cohort_of(todo[0])
-    (outcome,) = reproduce.outcomes(records, lesions.classes)
     assert sorted(zip(outcome.patient, outcome.y_true, outcome.group, strict=True)) == sorted(
         zip(lesions.patient, lesions.label, lesions.group, strict=True)
     )
@@ -228,21 +229,19 @@ def test_a_pool_is_two_slices_of_fresh_patients_and_repeats(house, empty_cache):
 def test_patients_are_counted_and_paired(house, tmp_path):
     todo = house("scratch", "text: random unit vectors", protocol="population", cohorts=2)
     run(todo, tmp_path, progress=False)
-    results = [reproduce.read_results(tmp_path, todo[i].row, "population", todo[0].profile, 20) for i in (0, 1)]
-    assert [record["cohort"] for record in results[0]] == [0, 1]
-    (pool, test) = reproduce.pool_of(todo[0], "standard"), results[0][0]["tests"]["standard"]
+    runs = Runs("population", tmp_path, todo[0].profile, test_patients=20)
+    records = runs.read("scratch")
+    assert [record["cohort"] for record in records] == [0, 1]
+    (pool, test) = reproduce.pool_of(todo[0], "standard"), records[0]["tests"]["standard"]
     assert test["fingerprint"] == pool.fingerprint()
     matrix = np.array(test["confusion"])
     assert matrix.sum(axis=1).tolist() == np.bincount(pool.label, minlength=4).tolist()
     correct, slices = ([*map(int, test[name])] for name in ("correct", "slices"))
     assert sum(correct) == np.trace(matrix)
     assert test["accuracy"] == pytest.approx(100 * np.mean(np.divide(correct, slices)), abs=1e-3)
-    paired = reproduce.differences(*results, ("standard", "standard"))
-    assert paired.shape == (2, 20)
-    gap = [
-        a["tests"]["standard"]["accuracy"] - b["tests"]["standard"]["accuracy"] for a, b in zip(*results, strict=True)
-    ]
-    assert paired.mean(axis=1) == pytest.approx(gap, abs=2e-3)
+    assert runs.accuracy("scratch")["scratch"].tolist() == pytest.approx(
+        [record["tests"]["standard"]["accuracy"] for record in records], abs=1e-3
+    )
 
 
 def test_development_cohorts_leave_a_learning_curve_and_share_no_patient(house, tmp_path, monkeypatch):

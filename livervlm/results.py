@@ -1,0 +1,165 @@
+"""What the recorded runs say: records as tables, and a verdict on every claim.
+
+The plan that these functions carry out is `data/results/analysis.md`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from . import rows
+from .comparisons import Comparison, crossed_bootstrap, holm, paired_t, verdicts
+from .experiments import Outcome, outcome_of
+from .lesions import CLASS_NAMES
+from .paths import data_file
+from .profiles import PROFILES, Profile
+from .records import read_record
+from .reproduce import PROTOCOLS, cells
+from .rows import Row, declared
+
+NO_RECORD = "no record yet"
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Some records: of one protocol, one profile and one number of test patients.  The default: the book's own.
+
+    Rows are named as in `data/rows.json`, and pools as there; a row's first pool is taken where none is named.
+    """
+
+    protocol: str = "population"
+    out: Path = field(default_factory=lambda: data_file("results"))
+    profile: Profile = PROFILES["recorded"]
+    test_patients: int = 2000
+
+    def read(self, name: str) -> list[dict]:
+        """The records of a row that are there, cohort by cohort and fold by fold.  A changed one is an `InputError`."""
+        (first,) = cells([rows.all_rows()[name]], self.protocol, 1, self.profile, self.test_patients)[:1]
+        path = first.path(self.out)
+        pattern = path.name.replace("cohort000", "cohort*").replace("fold1", "fold*")
+        return [read_record(file) for file in sorted(path.parent.glob(pattern))]
+
+    def outcomes(self, name: str) -> list[Outcome]:
+        """The cohorts of the paper's protocol whose five folds are all there."""
+        by_cohort: dict[int, list[dict]] = {}
+        for record in self.read(name):
+            by_cohort.setdefault(record["cohort"], []).append(record)
+        return [outcome_of(folds, tuple(CLASS_NAMES)) for folds in by_cohort.values() if len(folds) == 5]
+
+    def patients(self, name: str, pool: str | None = None) -> pd.DataFrame:
+        """Percent of each test patient's slices that was answered right, a line for each cohort."""
+        pool = pool or rows.all_rows()[name].pools[0]
+        tests = {record["cohort"]: record["tests"][pool] for record in self.read(name)}
+        share = {c: np.array([*map(int, t["correct"])]) / [*map(int, t["slices"])] for c, t in tests.items()}
+        return 100 * pd.DataFrame.from_dict(share, orient="index").sort_index()
+
+    def accuracy(self, *names: str, pool: str | None = None) -> pd.DataFrame:
+        """The patients' mean accuracy in percent, a line for each cohort, a column for each row; nan: no record."""
+        return pd.DataFrame({name: self.patients(name, pool).mean(axis=1) for name in names}).sort_index()
+
+    def measures(self, name: str, pool: str | None = None) -> pd.DataFrame:
+        """A line for each cohort: accuracy and each class's recall in percent, AUC, calibration error and loss."""
+        pool, lines = pool or rows.all_rows()[name].pools[0], {}
+        for record in self.read(name):
+            test = record["tests"][pool]
+            counts = np.array(test["confusion"])  # [truth, answer]
+            recall = dict(zip(CLASS_NAMES, 100 * counts.diagonal() / counts.sum(axis=1), strict=True))
+            lines[record["cohort"]] = {k: test[k] for k in ("accuracy", "AUC", "ECE", "loss")} | recall
+        return pd.DataFrame.from_dict(lines, orient="index")
+
+    def compare(self, pairs: Mapping[str, tuple[str, str]], pools: tuple[str, str] | None = None) -> pd.DataFrame:
+        """Paired differences in points, a line for each of some pairs (better, worse), over the cohorts that both have.
+
+        low, high: 95 % by paired t; low 90, high 90: the interval of the test of equivalence.  Exploratory: neither
+        corrected for their number nor given a verdict.  pools: of the two sides, where not the first of each row.
+        """
+        lines = {}
+        for label, (better, worse) in pairs.items():
+            difference = self._difference(better, worse, pools or (None, None)).mean(axis=1)
+            lines[label] = _line(difference)
+        return pd.DataFrame.from_dict(lines, orient="index")
+
+    def contrasts(self) -> pd.DataFrame:
+        """The plan's contrasts with Holm's p over all of them, and their verdicts; a line each, named as declared.
+
+        A contrast whose cohorts are not all run has no verdict yet and counts for Holm with a p of 1.
+        """
+        planned = declared()["plan"]
+        lines, family, boots = {}, [], []
+        for contrast in declared()["contrasts"]:
+            sides = contrast["better"], contrast["worse"]
+            difference = self._difference(*sides, (None, None))
+            n, wanted = len(difference), min(planned["cohorts"][rows.all_rows()[side].set] for side in sides)
+            done = n >= wanted
+            means = difference.mean(axis=1).to_numpy()
+            family.append(paired_t(means, np.zeros(n)) if done else Comparison(0.0, np.inf, 1, 0))
+            boots.append(crossed_bootstrap(difference.to_numpy())[1:] if done else (np.nan, np.nan))
+            found = _line(difference.mean(axis=1)) if done else {"n": n}
+            lines[contrast["name"]] = {"claim": contrast["claim"], "table": contrast["table"], "of": wanted, **found}
+        table = pd.DataFrame.from_dict(lines, orient="index").reindex(
+            columns=["claim", "table", "n", "of", "difference", "sd", "low", "high", "low 90", "high 90"]
+        )
+        table[["bootstrap low", "bootstrap high"]] = boots
+        table["p, Holm"] = holm([c.p for c in family])
+        table["p TOST, Holm"] = holm([max(c.tost(planned["margin"])) for c in family])
+        table["verdict"] = verdicts(family, planned["margin"])
+        # The plan: where the two intervals disagree about zero, the wider one counts.
+        holds_zero = (table["bootstrap low"] <= 0) & (table["bootstrap high"] >= 0)
+        table.loc[holds_zero & table["verdict"].isin(["reproduced", "not reproduced"]), "verdict"] = "undecided"
+        waiting = table["n"] < table["of"]
+        table.loc[waiting, ["p, Holm", "p TOST, Holm"]] = np.nan
+        table.loc[waiting, "verdict"] = NO_RECORD
+        return table
+
+    def summary(self, chosen: Iterable[Row | str]) -> pd.DataFrame:
+        """A line for each row: the paper's accuracy, ours as mean ± sd with n, in percent.
+
+        paper: mean and population sd over five folds, the mean of both over cohorts.  Otherwise mean and sd (ddof 1)
+        over cohorts of the patients' mean accuracy.
+        """
+        lines = {}
+        for row in (rows.all_rows()[one] if isinstance(one, str) else one for one in chosen):
+            if row.method == "pretext":
+                continue
+            mean, sd = row.printed_figures.get("acc", (None, None))
+            line = {"paper": f"{mean:.2f} ± {sd:.2f}" if mean else "-"}
+            if PROTOCOLS[self.protocol].pool_seed is None:
+                whole = [outcome.accuracy for outcome in self.outcomes(row.name)]
+                ours = f"{np.mean([m for m, _ in whole]):.2f} ± {np.mean([s for _, s in whole]):.2f}" if whole else "-"
+                line |= {"ours": ours, "n": f"{5 * len(whole)} folds of {len(whole)} cohorts"}
+            else:
+                values = self.patients(row.name).mean(axis=1).to_numpy()
+                spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
+                line |= {
+                    "ours": f"{np.mean(values):.2f}{spread}" if len(values) else "-",
+                    "n": f"{len(values)} cohorts",
+                }
+            lines[row.name] = line
+        return pd.DataFrame.from_dict(lines, orient="index")
+
+    def _difference(self, better: str, worse: str, pools: tuple[str | None, str | None]) -> pd.DataFrame:
+        """Better minus worse in points, (cohorts that both have, patients), paired by both."""
+        one, other = self.patients(better, pools[0]), self.patients(worse, pools[1])
+        both = one.index.intersection(other.index)
+        return one.loc[both] - other.loc[both]
+
+
+def _line(difference: pd.Series) -> dict:
+    """One number a cohort, as mean, sd, intervals and n."""
+    n = len(difference)
+    if n < 2:
+        return {"difference": difference.mean(), "n": n}
+    found = paired_t(difference.to_numpy(), np.zeros(n))
+    (low, high), (low_90, high_90) = found.interval(), found.interval(0.9)
+    return {
+        "difference": found.difference,
+        "sd": difference.std(),
+        "low": low,
+        "high": high,
+        "low 90": low_90,
+        "high 90": high_90,
+        "n": n,
+    }
