@@ -13,6 +13,7 @@ import pandas as pd
 from . import rows
 from .comparisons import Comparison, crossed_bootstrap, holm, paired_t, verdicts
 from .experiments import Outcome, outcome_of
+from .forensics import examine_rows
 from .lesions import CLASS_NAMES
 from .paths import data_file
 from .profiles import PROFILES, Profile
@@ -42,12 +43,12 @@ class Runs:
         pattern = path.name.replace("cohort000", "cohort*").replace("fold1", "fold*")
         return [read_record(file) for file in sorted(path.parent.glob(pattern))]
 
-    def outcomes(self, name: str) -> list[Outcome]:
-        """The cohorts of the paper's protocol whose five folds are all there."""
+    def outcomes(self, name: str) -> dict[int, Outcome]:
+        """The cohorts of the paper's protocol whose five folds are all there, by number."""
         by_cohort: dict[int, list[dict]] = {}
         for record in self.read(name):
             by_cohort.setdefault(record["cohort"], []).append(record)
-        return [outcome_of(folds, tuple(CLASS_NAMES)) for folds in by_cohort.values() if len(folds) == 5]
+        return {c: outcome_of(folds, tuple(CLASS_NAMES)) for c, folds in by_cohort.items() if len(folds) == 5}
 
     def patients(self, name: str, pool: str | None = None) -> pd.DataFrame:
         """Percent of each test patient's slices that was answered right, a line for each cohort."""
@@ -57,8 +58,11 @@ class Runs:
         return 100 * pd.DataFrame.from_dict(share, orient="index").sort_index()
 
     def accuracy(self, *names: str, pool: str | None = None) -> pd.DataFrame:
-        """The patients' mean accuracy in percent, a line for each cohort, a column for each row; nan: no record."""
-        return pd.DataFrame({name: self.patients(name, pool).mean(axis=1) for name in names}).sort_index()
+        """Accuracy in percent, a line for each cohort, a column for each row; nan: no record.
+
+        That of the patients in the pool, the mean of each one's slices; in the paper's protocol the mean over folds.
+        """
+        return pd.DataFrame({name: self._accuracy(name, pool) for name in names}).sort_index()
 
     def measures(self, name: str, pool: str | None = None) -> pd.DataFrame:
         """A line for each cohort: accuracy and each class's recall in percent, AUC, calibration error and loss."""
@@ -70,7 +74,9 @@ class Runs:
             lines[record["cohort"]] = {k: test[k] for k in ("accuracy", "AUC", "ECE", "loss")} | recall
         return pd.DataFrame.from_dict(lines, orient="index")
 
-    def compare(self, pairs: Mapping[str, tuple[str, str]], pools: tuple[str, str] | None = None) -> pd.DataFrame:
+    def compare(
+        self, pairs: Mapping[str, tuple[str, str]], pools: tuple[str | None, str | None] = (None, None)
+    ) -> pd.DataFrame:
         """Paired differences in points, a line for each of some pairs (better, worse), over the cohorts that both have.
 
         low, high: 95 % by paired t; low 90, high 90: the interval of the test of equivalence.  Exploratory: neither
@@ -78,8 +84,8 @@ class Runs:
         """
         lines = {}
         for label, (better, worse) in pairs.items():
-            difference = self._difference(better, worse, pools or (None, None)).mean(axis=1)
-            lines[label] = _line(difference)
+            one, other = (self._accuracy(name, pool) for name, pool in zip((better, worse), pools, strict=True))
+            lines[label] = _line((one - other).dropna())
         return pd.DataFrame.from_dict(lines, orient="index")
 
     def contrasts(self) -> pd.DataFrame:
@@ -91,7 +97,9 @@ class Runs:
         lines, family, boots = {}, [], []
         for contrast in declared()["contrasts"]:
             sides = contrast["better"], contrast["worse"]
-            difference = self._difference(*sides, (None, None))
+            one, other = map(self.patients, sides)
+            both = one.index.intersection(other.index)
+            difference = one.loc[both] - other.loc[both]  # (cohorts, patients), paired by both
             n, wanted = len(difference), min(planned["cohorts"][rows.all_rows()[side].set] for side in sides)
             done = n >= wanted
             means = difference.mean(axis=1).to_numpy()
@@ -127,7 +135,7 @@ class Runs:
             mean, sd = row.printed_figures.get("acc", (None, None))
             line = {"paper": f"{mean:.2f} ± {sd:.2f}" if mean else "-"}
             if PROTOCOLS[self.protocol].pool_seed is None:
-                whole = [outcome.accuracy for outcome in self.outcomes(row.name)]
+                whole = [outcome.accuracy for outcome in self.outcomes(row.name).values()]
                 ours = f"{np.mean([m for m, _ in whole]):.2f} ± {np.mean([s for _, s in whole]):.2f}" if whole else "-"
                 line |= {"ours": ours, "n": f"{5 * len(whole)} folds of {len(whole)} cohorts"}
             else:
@@ -140,11 +148,47 @@ class Runs:
             lines[row.name] = line
         return pd.DataFrame.from_dict(lines, orient="index")
 
-    def _difference(self, better: str, worse: str, pools: tuple[str | None, str | None]) -> pd.DataFrame:
-        """Better minus worse in points, (cohorts that both have, patients), paired by both."""
-        one, other = self.patients(better, pools[0]), self.patients(worse, pools[1])
-        both = one.index.intersection(other.index)
-        return one.loc[both] - other.loc[both]
+    def _accuracy(self, name: str, pool: str | None) -> pd.Series:
+        if PROTOCOLS[self.protocol].pool_seed is None:
+            return pd.Series({c: outcome.accuracy[0] for c, outcome in self.outcomes(name).items()}, dtype=float)
+        return self.patients(name, pool).mean(axis=1)
+
+
+def claims(population: Runs | None = None, paper: Runs | None = None) -> pd.DataFrame:
+    """Every contrast of the plan for a page, a line each: what was printed, what its folds bear, ours, the verdict.
+
+    printed: the difference of the two printed means.  its folds: the corrected interval over the paper's own folds
+    where both rows are recovered (`forensics`), else which is not.  five folds: ours in the paper's protocol, mean over
+    cohorts.  population: ours with its 95 % interval.  Differences in points.
+    """
+    population, paper = population or Runs(), paper or Runs("paper")
+    judged, lines = population.contrasts(), {}
+    for contrast in declared()["contrasts"]:
+        sides = contrast["better"], contrast["worse"]
+        ours, five = judged.loc[contrast["name"]], paper.compare({"": sides}).iloc[0]
+        lines[contrast["claim"]] = {
+            "table": contrast["table"] or "-",
+            **(_printed(contrast["table"], sides) if contrast["table"] else {"printed": "-", "its folds": "-"}),
+            "five folds": f"{five['difference']:+.1f}, {five['n']:.0f} cohorts" if five["n"] else NO_RECORD,
+            "population": f"{ours['difference']:+.1f} ({ours['low']:+.1f} to {ours['high']:+.1f}), {ours['n']} cohorts"
+            if ours["n"] >= ours["of"]
+            else f"{ours['n']} of {ours['of']} cohorts",
+            "verdict": ours["verdict"],
+        }
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def _printed(table: int, sides: tuple[str, str]) -> dict[str, str]:
+    """What the paper printed for two rows of one table, and what can be said of the folds behind it."""
+    figures = [rows.all_rows()[side].printed_figures["acc"] for side in sides]
+    mine = [row for row in examine_rows() if table in row.tables]
+    behind = [next(row for row in mine if row.printed["accuracy"] == figure) for figure in figures]
+    lost = [side for side, row in zip(sides, behind, strict=True) if row.folds is None]
+    said = f"not recovered: {', '.join(lost)}"
+    if not lost:
+        found = paired_t(*(np.array(row.folds) for row in behind), test_over_train=1 / 4)
+        said = "{:+.1f} to {:+.1f}".format(*found.interval())
+    return {"printed": f"{figures[0][0] - figures[1][0]:+.2f}", "its folds": said}
 
 
 def _line(difference: pd.Series) -> dict:

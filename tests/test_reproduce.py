@@ -119,7 +119,7 @@ def test_five_folds_leave_five_records_that_answer_every_slice_once(house, tmp_p
     todo = house("scratch")
     assert run(todo, tmp_path, progress=False) == {"before": 0, "now": 5, "elsewhere": 0}
     runs = Runs("paper", tmp_path, todo[0].profile)
-    records, (outcome,) = runs.read("scratch"), runs.outcomes("scratch")
+    records, (outcome,) = runs.read("scratch"), runs.outcomes("scratch").values()
     lesions = reproduce.cohort_of(todo[0])
     assert sorted(zip(outcome.patient, outcome.y_true, outcome.group, strict=True)) == sorted(
         zip(lesions.patient, lesions.label, lesions.group, strict=True)
@@ -242,6 +242,17 @@ def test_patients_are_counted_and_paired(house, tmp_path):
     assert runs.accuracy("scratch")["scratch"].tolist() == pytest.approx(
         [record["tests"]["standard"]["accuracy"] for record in records], abs=1e-3
     )
+
+
+def test_the_papers_protocol_is_compared_by_cohort(house, tmp_path):
+    todo = house("scratch", "text: random unit vectors", cohorts=2)
+    run(todo, tmp_path, progress=False)
+    runs = Runs("paper", tmp_path, todo[0].profile)
+    whole = runs.accuracy("scratch", "text: random unit vectors")
+    assert whole.loc[1, "scratch"] == runs.outcomes("scratch")[1].accuracy[0]
+    line = runs.compare({"text": ("scratch", "text: random unit vectors")}).loc["text"]
+    assert line["difference"] == pytest.approx((whole.iloc[:, 0] - whole.iloc[:, 1]).mean())
+    assert line["n"] == 2
 
 
 def test_development_cohorts_leave_a_learning_curve_and_share_no_patient(house, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from statsmodels.stats.multitest import multipletests
 from livervlm.errors import InputError
 from livervlm.records import code_provenance, write_record
 from livervlm.reproduce import cells
-from livervlm.results import NO_RECORD, Runs
+from livervlm.results import NO_RECORD, Runs, claims
 from livervlm.rows import all_rows, declared
 
 PATIENTS = 400
@@ -125,3 +125,18 @@ def test_verdicts_can_be_had_with_pandas_alone(recorded):
     assert found["p, Holm"].tolist() == pytest.approx(p, rel=0.02)
     assert found["difference"].tolist() == pytest.approx([d.mean() for d in differences], abs=1e-3)
     assert found["verdict"].nunique() > 1
+
+
+def test_claims_stand_beside_what_was_printed(recorded):
+    base = spread(COHORTS["core"], 70, 3)
+    recorded("model 1", base + spread(len(base), 5, 2)[::-1])
+    runs = recorded("scratch", base)
+    table = claims(runs, Runs("paper", runs.out, runs.profile))
+    first = table.loc["Phase-shuffle pretraining is better than training from scratch."]
+    assert (first["table"], first["printed"], first["its folds"]) == (3, "+3.94", "-6.4 to +14.2")
+    assert first["population"].startswith("+5.0 (")
+    assert (first["five folds"], first["verdict"]) == (NO_RECORD, "reproduced")
+    prompt = table.loc["The enriched prompt is better than the simple one."]
+    assert (prompt["printed"], prompt["its folds"]) == ("+2.63", "not recovered: model 0")
+    assert (prompt["population"], prompt["verdict"]) == (f"0 of {len(base)} cohorts", NO_RECORD)
+    assert len(table) == len(CONTRASTS)
