@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from scipy import stats
+from scipy import integrate, stats
 from scipy.optimize import brentq
 from scipy.special import softmax
 from sklearn.model_selection import KFold
@@ -103,6 +104,8 @@ def text(*_):
     ],
 )
 def test_any_answer_is_met_with_words(name, answer, words):
+    if name == "verdict_of" and ("array" in words or "shape" in words):  # the one that answers with a word
+        words = "give one of the words equivalent, "
     verdict = exercises.CHECKERS[name](answer)
     assert not verdict
     assert words.format(name=name) in verdict.words
@@ -370,6 +373,23 @@ WRONG = [  # the checker, a typical wrong answer, words that name the mistake
     ("holm_adjusted", lambda p: stepped(p, lambda n: np.arange(1, n + 1), lambda x: x), "begin with the smallest"),
     ("holm_adjusted", lambda p: stepped(p, falling, top=9), "is 1.6: a p is never above 1"),
     ("holm_adjusted", lambda p: p / 2, "expected `[0.03, 0.06, 0.06, 0.02]`, got"),
+    ("verdict_of", lambda wide, narrow, margin: judged(wide, wide, margin), "decides, not the 95 %"),
+    ("verdict_of", lambda wide, narrow, margin: judged(narrow, narrow, margin), "and it holds zero"),
+    ("verdict_of", lambda wide, narrow, margin: judged(wide, narrow, 2), "outside this margin of 0.9"),
+    ("verdict_of", lambda wide, narrow, margin: judged(wide, narrow, 0), "inside the margin"),
+    ("verdict_of", lambda wide, narrow, margin: "yes", "one of the words"),
+    ("paired_difference", lambda a, b: [-x for x in by_cohort(a, b)], "asked for was a - b"),
+    ("paired_difference", lambda a, b: (np.mean([*a.values()]) - np.mean([*b.values()]), 1), "only one arm has"),
+    ("paired_difference", lambda a, b: (np.mean([x - y for x, y in zip(a.values(), b.values())]), 1), "pair by cohort"),
+    ("paired_difference", lambda a, b: (by_cohort(a, b)[0], by_cohort(a, b)[1] * 3**0.5), "the spread of the differ"),
+    ("paired_difference", lambda a, b: (by_cohort(a, b)[0], by_cohort(a, b)[1] * (2 / 3) ** 0.5), "ddof 0"),
+    ("paired_difference", lambda a, b: (by_cohort(a, b)[0], 1.0), "the number of all cohorts"),
+    ("winners_luck", lambda k, sd, seed: tables(k, sd, seed).mean(), "you average all arms"),
+    ("winners_luck", lambda k, sd, seed: tables(k, sd, seed).min(axis=1).mean(), "the worst arm"),
+    ("winners_luck", lambda k, sd, seed: tables(k, 1, seed).max(axis=1).mean(), "the given sd"),
+    ("winners_luck", lambda k, sd, seed: tables(k, sd**2, seed).max(axis=1).mean(), "has a variance"),
+    ("winners_luck", lambda k, sd, seed: tables(k, sd, seed).max(), "luckiest of all tables"),
+    ("winners_luck", lambda k, sd, seed: tables(k, sd, None).max(axis=1).mean(), "One seed gave two answers"),
 ]
 
 
@@ -383,6 +403,26 @@ def test_a_typical_mistake_is_named(name, answer, words):
 @each_checker
 def test_a_checker_names_at_least_two_mistakes(name):
     assert len({words for checker, _, words in WRONG if checker == name}) >= 2
+
+
+def judged(wide, narrow, margin):
+    if -margin < narrow[0] and narrow[1] < margin:
+        return "equivalent"
+    return "reproduced" if wide[0] > 0 else "not reproduced" if wide[1] < 0 else "undecided"
+
+
+def by_cohort(a, b):
+    both = pd.DataFrame({"a": a, "b": b}).dropna()
+    return (both["a"] - both["b"]).mean(), (both["a"] - both["b"]).sem()
+
+
+def upper(z, k):
+    """What the mean of the largest of k normal draws adds up from."""
+    return z * stats.norm.pdf(z) * stats.norm.cdf(z) ** (k - 1)
+
+
+def tables(k, sd, seed):
+    return np.random.default_rng(seed).normal(0, sd, (20_000, k))
 
 
 def kfold(patient, n_groups, seed):
@@ -434,6 +474,9 @@ def in_order_of_files(patient, seed):
         ("resample_patients", bootstrap),
         ("resample_patients", in_order_of_files),
         ("holm_adjusted", comparisons.holm),
+        ("verdict_of", judged),
+        ("paired_difference", by_cohort),
+        ("winners_luck", lambda k, sd, seed: k * sd * integrate.quad(lambda z: upper(z, k), -8, 8)[0]),
         ("holm_adjusted", lambda p: stepped(p, falling)),
         ("scale_needed", lambda p, c: brentq(lambda s: softmax([s, *[-s / (c - 1)] * (c - 1)])[0] - p, 0, 100)),
     ],
