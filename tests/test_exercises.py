@@ -380,7 +380,11 @@ WRONG = [  # the checker, a typical wrong answer, words that name the mistake
     ("verdict_of", lambda wide, narrow, margin: "yes", "one of the words"),
     ("paired_difference", lambda a, b: [-x for x in by_cohort(a, b)], "asked for was a - b"),
     ("paired_difference", lambda a, b: (np.mean([*a.values()]) - np.mean([*b.values()]), 1), "only one arm has"),
-    ("paired_difference", lambda a, b: (np.mean([x - y for x, y in zip(a.values(), b.values())]), 1), "pair by cohort"),
+    (
+        "paired_difference",
+        lambda a, b: (np.mean([x - y for x, y in zip(a.values(), b.values(), strict=False)]), 1),
+        "pair by cohort",
+    ),
     ("paired_difference", lambda a, b: (by_cohort(a, b)[0], by_cohort(a, b)[1] * 3**0.5), "the spread of the differ"),
     ("paired_difference", lambda a, b: (by_cohort(a, b)[0], by_cohort(a, b)[1] * (2 / 3) ** 0.5), "ddof 0"),
     ("paired_difference", lambda a, b: (by_cohort(a, b)[0], 1.0), "the number of all cohorts"),
