@@ -184,11 +184,18 @@ def reproduce(arguments: argparse.Namespace) -> None:
 
 
 def _list_rows(chosen) -> None:
+    from .results import coverage
+
+    recorded = coverage()
     for row in chosen:
         printed = ", ".join(f"{table}: {model}" for table, model in row.printed) or "control"
         mean, sd = row.printed_figures.get("acc", (None, None))
         figure = f"; the paper's accuracy: {mean:.2f} ± {sd:.2f} %" if mean else ""
         print(f"{row.name}  [{row.set}]\n    {printed}{figure}\n    needs: {row.needs}")
+        found = recorded.loc[row.name]
+        five = f", five folds of {found['of five folds']}" if found["of five folds"] else ""
+        done = f"{found['cohorts']} cohorts{five}"
+        print(f"    recorded: {found['open'] or done}")
 
 
 def _answer(model, lesions, arguments):

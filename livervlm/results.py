@@ -178,6 +178,17 @@ def claims(population: Runs | None = None, paper: Runs | None = None) -> pd.Data
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
+def coverage() -> pd.DataFrame:
+    """Which rows are recorded, a line each: cohorts there and planned, cohorts of five folds, and why one is open."""
+    planned, lines = declared()["plan"]["cohorts"], {}
+    for row in rows.all_rows().values():
+        wanted = planned.get(row.set, 0)
+        there, five = len(Runs().read(row.name)), len(Runs("paper").read(row.name)) // 5
+        why = "" if there or five else NO_RECORD if wanted else f"needs {row.needs}"
+        lines[row.name] = {"set": row.set, "cohorts": there, "planned": wanted, "of five folds": five, "open": why}
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
 def _printed(table: int, sides: tuple[str, str]) -> dict[str, str]:
     """What the paper printed for two rows of one table, and what can be said of the folds behind it."""
     figures = [rows.all_rows()[side].printed_figures["acc"] for side in sides]

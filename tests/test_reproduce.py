@@ -304,6 +304,7 @@ def test_the_list_names_every_row_with_the_papers_figure(capsys):
     assert all(f"{name}  [" in shown for name in all_rows())
     assert "85.09 ± 3.89 %" in shown
     assert "ImageNet weights" in shown
+    assert len(re.findall(r"recorded: (?:\d+ cohorts|needs|no record yet)", shown)) == len(all_rows())
 
 
 def test_the_command_runs_a_table_and_goes_on(house, tmp_path, monkeypatch, capsys):

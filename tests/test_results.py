@@ -1,6 +1,7 @@
 """Records become tables, intervals and verdicts; each is checked against records whose answer is known."""
 
 import json
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -9,9 +10,10 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from livervlm.errors import InputError
+from livervlm.paths import data_file
 from livervlm.records import code_provenance, write_record
 from livervlm.reproduce import cells
-from livervlm.results import NO_RECORD, Runs, claims
+from livervlm.results import NO_RECORD, Runs, claims, coverage
 from livervlm.rows import all_rows, declared
 
 PATIENTS = 400
@@ -140,3 +142,28 @@ def test_claims_stand_beside_what_was_printed(recorded):
     assert (prompt["printed"], prompt["its folds"]) == ("+2.63", "not recovered: model 0")
     assert (prompt["population"], prompt["verdict"]) == (f"0 of {len(base)} cohorts", NO_RECORD)
     assert len(table) == len(CONTRASTS)
+
+
+# -- The records of the book ------------------------------------------------------------------------------------------
+
+
+def test_the_plan_is_older_than_the_first_record():
+    git = ["git", "-C", str(data_file("results")), "log", "--reverse", "--format=%ct", "--diff-filter=A", "--"]
+    if not (data_file("results").parents[1] / ".git").exists():
+        pytest.skip("not a checkout")
+    times = {
+        what: subprocess.run([*git, what], capture_output=True, text=True, check=True).stdout.split()
+        for what in ("analysis.md", "population", "paper")
+    }
+    if not times["analysis.md"]:
+        pytest.skip("a checkout without its history")
+    first = [int(found[0]) for name, found in times.items() if found and name != "analysis.md"]
+    assert all(int(times["analysis.md"][0]) < time for time in first)
+
+
+def test_every_row_has_records_or_a_stated_reason():
+    found = coverage()
+    assert list(found.index) == list(all_rows())
+    without = found[(found["cohorts"] == 0) & (found["of five folds"] == 0)]
+    assert (without["open"] != "").all()
+    assert (found["cohorts"] <= 46).all()
