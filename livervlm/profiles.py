@@ -25,7 +25,7 @@ PROFILES = {
     for profile in (
         Profile("smoke", size=48, epochs=4, text_encoder="minilm"),
         Profile("workshop", size=96, epochs=30, text_encoder="minilm"),
-        Profile("recorded", size=64, epochs=60, text_encoder="minilm"),
+        Profile("recorded", size=64, epochs=20, text_encoder="minilm"),
         Profile("paper", size=224, epochs=200, text_encoder="bert"),  # sections 4.1 and 3.3
     )
 }
