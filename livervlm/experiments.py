@@ -196,21 +196,25 @@ def cross_validate(
     recipe: Recipe | None = None,
     *,
     seed: int = 0,
+    tested: LesionSet | None = None,
     records: str | Path | None = None,
     progress: bool = True,
 ) -> Outcome:
     """Leave each patient group out once (section 4.1): train on the others, answer for its slices.
 
+    tested: the same slices in other pictures, such as misregistered ones; the group left out is shown from there.
     records: a folder; each fold is a record in it, written when it is done and not run again.
     """
     recipe = recipe or Recipe()
+    if tested is not None and (tested.cohort_key(), tested.phases) != (lesions.cohort_key(), lesions.phases):
+        raise InputError("tested: not the slices that are trained on; give the same patients, slices and phases")
     folds = {group: (train, test) for group, train, test in lesions.folds()}
-    paths = {group: _record_path(records, lesions, config, profile, recipe, seed, group) for group in folds}
+    paths = {group: _record_path(records, lesions, config, profile, recipe, seed, group, tested) for group in folds}
     done = {group: read_record(path) for group, path in paths.items() if path and path.exists()}
     # On CPU cores, processes of one thread each are faster than one process of many threads; a GPU is one device.
     jobs = 1 if best_device().type == "cuda" else min(cpu_count(), len(folds))
     todo = [
-        delayed(_fold_record)(lesions, config, profile, recipe, seed, group, *folds[group], paths[group])
+        delayed(_fold_record)(lesions, config, profile, recipe, seed, group, *folds[group], paths[group], tested)
         for group in folds
         if group not in done
     ]
@@ -234,12 +238,21 @@ def outcome_of(records: Iterable[dict], classes: tuple[str, ...]) -> Outcome:
 
 
 def run_fold(
-    lesions: LesionSet, train: np.ndarray, test: np.ndarray, config: Config, profile: Profile, recipe: Recipe, seed: int
+    lesions: LesionSet,
+    train: np.ndarray,
+    test: np.ndarray,
+    config: Config,
+    profile: Profile,
+    recipe: Recipe,
+    seed: int,
+    tested: LesionSet | None = None,
 ) -> dict:
-    """Train on some slices, answer for others: what a record holds of it."""
+    """Train on some slices, answer for others (as `tested` shows them): what a record holds of it."""
     start = time.monotonic()
     model, loss = train_model(lesions, train, config, profile, recipe, seed=seed, progress=False)
-    prob = predict(model, images(lesions, test, config.window), every_order=recipe.every_order)
+    prob = predict(
+        model, images(lesions if tested is None else tested, test, config.window), every_order=recipe.every_order
+    )
     found = {"train_loss": loss, "slices": slice_answers(lesions, test, prob.double().numpy())}
     return {**found, "seconds": round(time.monotonic() - start, 1)}
 
@@ -266,19 +279,23 @@ def provenance(lesions: LesionSet, config: Config, profile: Profile, seed: int, 
     }
 
 
-def _fold_record(lesions, config, profile, recipe, seed, group, train, test, path) -> dict:
-    found = run_fold(lesions, train, test, config, profile, recipe, seed)
+def _fold_record(lesions, config, profile, recipe, seed, group, train, test, path, tested) -> dict:
+    found = run_fold(lesions, train, test, config, profile, recipe, seed, tested)
     record = {**provenance(lesions, config, profile, seed, recipe), "fold": group, **found}
+    if tested is not None:
+        record["tested on"] = data_provenance(tested)
     if path:
         write_record(path, record)
     return record
 
 
-def _record_path(folder, lesions, config, profile, recipe, seed: int, group: int) -> Path | None:
+def _record_path(folder, lesions, config, profile, recipe, seed: int, group: int, tested) -> Path | None:
     """Names a fold's record by all that decides its result; absolute, as a process may stand in another folder."""
     if folder is None:
         return None
     settings = [asdict(config), asdict(profile), asdict(recipe), seed, lesions.fingerprint()]
+    if tested is not None:
+        settings.append(tested.fingerprint())
     cell = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
     return Path(folder).absolute() / f"{config.head}-{profile.name}-{cell}-fold{group}.json"
 

@@ -225,6 +225,35 @@ def cohort_dots(accuracy: pd.DataFrame, ideal: float | None = None) -> Figure:
     return figure
 
 
+def arm_curves(values: Mapping[str, pd.DataFrame], ylabel: str, xlabel: str = "") -> Figure:
+    """Means over cohorts with 95 % intervals by t, side by side for each arm, in the colours of `ARMS`.
+
+    values: arm -> (cohorts, places), nan where there is no record.  Places that are numbers lie on a logarithmic axis
+    and are joined by a line; others are named.  A place with fewer than two cohorts has a dot and no interval.
+    """
+    figure, axis = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
+    places = next(iter(values.values())).columns
+    numbers = pd.api.types.is_numeric_dtype(places)
+    for i, (arm, table) in enumerate(values.items()):
+        aside = i - (len(values) - 1) / 2  # so that arms do not hide each other
+        at = places * 1.02**aside if numbers else np.arange(len(places)) + 0.15 * aside
+        n = table.count()
+        half = stats.t.ppf(0.975, (n - 1).clip(lower=1)) * table.std() / np.sqrt(n.clip(lower=1))
+        style = {"color": ARMS.get(arm, "0.35"), "marker": "o", "linestyle": "-" if numbers else "none"}
+        axis.errorbar(at, table.mean(), half, capsize=4, label=arm, **style)
+    if numbers:
+        axis.set_xscale("log")
+        axis.minorticks_off()
+        axis.set_xticks(places, places)
+    else:
+        axis.set_xticks(range(len(places)), places)
+    axis.set(ylabel=ylabel, xlabel=xlabel)
+    axis.grid(axis="y", alpha=0.3)
+    figure.legend(frameon=False, ncols=len(values), loc="outside upper center")
+    sns.despine(figure)
+    return figure
+
+
 def type_one_rates(rates: Mapping[float, Mapping[str, tuple[float, float]]], alpha: float = 0.05) -> Figure:
     """How often equal models are declared different, by the correlation within a patient, for each unit counted.
 

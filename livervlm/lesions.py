@@ -158,6 +158,26 @@ def images(lesions: LesionSet, index: np.ndarray | slice = slice(None), bounds: 
     return window(torch.tensor(lesions.hu[index]), bounds)
 
 
+def displace(lesions: LesionSet, sd: float, seed: int = 0) -> LesionSet:
+    """The same slices with every phase but the last moved in the plane, as if the liver had moved between scans.
+
+    sd: mm, along rows and along columns; drawn once for each patient and phase, and moved by whole pixels.  Beyond the
+    ROI its edge is repeated.  Breathing moves mostly from slice to slice, which ROIs that are cut can no longer show.
+    """
+    if not 0 <= sd < 100:
+        raise InputError(f"displacement of {sd} mm: give an sd from 0 to 100 mm")
+    rng = np.random.default_rng(seed)
+    hu, masks = np.array(lesions.hu), None if lesions.masks is None else np.array(lesions.masks)
+    for patient in np.unique(lesions.patient):
+        mine = np.flatnonzero(lesions.patient == patient)
+        pixels = np.rint(rng.normal(0, sd, (len(lesions.phases) - 1, 2)) / lesions.spacing[mine[0], 1:]).astype(int)
+        for p, moved in enumerate(pixels):
+            y, x = (np.clip(np.arange(lesions.size) - n, 0, lesions.size - 1) for n in moved)
+            for array in (hu,) if masks is None else (hu, masks):
+                array[mine, p] = array[mine, p][:, y][:, :, x]
+    return replace(lesions, hu=hu, masks=masks, source={**lesions.source, "displaced": f"{sd} mm, seed {seed}"})
+
+
 def _mapped(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Memory-map the named tensors of a safetensors file that `safe_open` has already accepted."""
     with open(path, "rb") as file:

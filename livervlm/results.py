@@ -22,6 +22,7 @@ from .reproduce import PROTOCOLS, cells
 from .rows import Row, declared
 
 NO_RECORD = "no record yet"
+LINE = ["difference", "sd", "low", "high", "low 90", "high 90", "n"]  # of a comparison
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Runs:
         for label, (better, worse) in pairs.items():
             one, other = (self._accuracy(name, pool) for name, pool in zip((better, worse), pools, strict=True))
             lines[label] = _line((one - other).dropna())
-        return pd.DataFrame.from_dict(lines, orient="index")
+        return pd.DataFrame.from_dict(lines, orient="index").reindex(columns=LINE)
 
     def contrasts(self) -> pd.DataFrame:
         """The plan's contrasts with Holm's p over all of them, and their verdicts; a line each, named as declared.
@@ -107,9 +108,7 @@ class Runs:
             boots.append(crossed_bootstrap(difference.to_numpy())[1:] if done else (np.nan, np.nan))
             found = _line(difference.mean(axis=1)) if done else {"n": n}
             lines[contrast["name"]] = {"claim": contrast["claim"], "table": contrast["table"], "of": wanted, **found}
-        table = pd.DataFrame.from_dict(lines, orient="index").reindex(
-            columns=["claim", "table", "n", "of", "difference", "sd", "low", "high", "low 90", "high 90"]
-        )
+        table = pd.DataFrame.from_dict(lines, orient="index").reindex(columns=["claim", "table", "n", "of", *LINE[:-1]])
         table[["bootstrap low", "bootstrap high"]] = boots
         table["p, Holm"] = holm([c.p for c in family])
         table["p TOST, Holm"] = holm([max(c.tost(planned["margin"])) for c in family])

@@ -217,6 +217,24 @@ def lowest(x):
     return np.minimum.accumulate(x[::-1])[::-1]
 
 
+def mean_filter(filters, n):
+    return filters.mean(axis=1, keepdims=True).repeat(n, axis=1)
+
+
+def ends(difference, q=0.95, df=None):
+    n = len(difference)
+    half = stats.t.ppf(q, df or n - 1) * difference.std(ddof=1) / np.sqrt(n)
+    return difference.mean() - half, difference.mean() + half
+
+
+def mean_and_se(values, times=lambda n: 1, ddof=1):
+    return values.mean(), values.std(ddof=ddof) / np.sqrt(len(values)) * times(len(values))
+
+
+def unshared(more, *parts):
+    return more.mean(), np.sqrt(sum(part.var(ddof=1) for part in parts) / len(more))
+
+
 WRONG = [  # the checker, a typical wrong answer, words that name the mistake
     ("window", lambda hu, low, high: 2 * (hu - low) / (high - low) - 1, "air becomes -5.2, metal 14.8). Clip"),
     ("window", lambda hu, low, high: np.clip(hu, low, high), "still Hounsfield units"),
@@ -394,6 +412,32 @@ WRONG = [  # the checker, a typical wrong answer, words that name the mistake
     ("winners_luck", lambda k, sd, seed: tables(k, sd**2, seed).max(axis=1).mean(), "has a variance"),
     ("winners_luck", lambda k, sd, seed: tables(k, sd, seed).max(), "luckiest of all tables"),
     ("winners_luck", lambda k, sd, seed: tables(k, sd, None).max(axis=1).mean(), "One seed gave two answers"),
+    ("inflated", lambda f, n: np.resize(f.swapaxes(0, 1), (n, 4, 2, 2)).swapaxes(0, 1), "drop the filter for blue"),
+    ("inflated", lambda f, n: mean_filter(f, n), "0.67 times what it was: scale by 3"),
+    ("inflated", lambda f, n: 3 * mean_filter(f, n), "2.00 times what it was: the sum goes to each"),
+    ("inflated", lambda f, n: mean_filter(f, n) / n, "0.33 times what it was: three filters"),
+    ("inflated", lambda f, n: mean_filter(f, n) * n / 3, "0.44 times what it was: turn the factor over"),
+    ("inflated", lambda f, n: f[:, :1].repeat(n, axis=1) * 3 / n, "For 2 phases, one output, one place: expected"),
+    ("inflated", lambda f, n: f.mean(axis=1), "has shape (4, 2, 2); asked for was an array of shape (4, 2, 2, 2)"),
+    ("shown_equivalent", lambda d, m: stats.ttest_1samp(d, 0).pvalue > 0.05, "A difference may be real"),
+    ("shown_equivalent", lambda d, m: abs(d.mean()) < m, "A mean near 0 is not enough, nor is a large p"),
+    ("shown_equivalent", lambda d, m: -m < d.mean() and ends(d)[1] < m, "but the lower end"),
+    ("shown_equivalent", lambda d, m: d.mean() < m and ends(d)[0] > -m, "but the upper end"),
+    ("shown_equivalent", lambda d, m: np.abs(ends(d, 0.975)).max() < m, "are the 90 % interval, not the 95 %"),
+    ("shown_equivalent", lambda d, m: np.abs(ends(d, df=1e9)).max() < m, "t with 11 degrees of freedom"),
+    ("shown_equivalent", lambda d, m: np.abs(ends(d, df=11)).max() < m, "t with 2 degrees of freedom"),
+    ("shown_equivalent", lambda d, m: np.abs(ends(d)).max() >= m, "expected True. A mean of 0"),
+    ("shown_equivalent", lambda d, m: stats.ttest_1samp(d, m).pvalue, "Answer True or False"),
+    ("extra_loss", lambda a, ah, b, bh: mean_and_se((a - ah) - (b - bh)), "sign turned round"),
+    ("extra_loss", lambda a, ah, b, bh: mean_and_se(ah - bh), "on the hard patients alone"),
+    ("extra_loss", lambda a, ah, b, bh: mean_and_se(b - bh), "That is B's loss"),
+    ("extra_loss", lambda a, ah, b, bh: mean_and_se((b - bh) / (a - ah)), "the first number, the mean: expected"),
+    ("extra_loss", lambda a, ah, b, bh: mean_and_se((b - bh) - (a - ah), np.sqrt), "That is a standard deviation"),
+    ("extra_loss", lambda a, ah, b, bh: mean_and_se((b - bh) - (a - ah), ddof=0), "by n - 1"),
+    ("extra_loss", lambda a, ah, b, bh: mean_and_se((b - bh) - (a - ah), lambda n: n**-0.5), "Divide by the root"),
+    ("extra_loss", lambda a, ah, b, bh: unshared((b - bh) - (a - ah), a, ah, b, bh), "You add four variances"),
+    ("extra_loss", lambda a, ah, b, bh: unshared((b - bh) - (a - ah), b - bh, a - ah), "variances of the two losses"),
+    ("extra_loss", lambda a, ah, b, bh: (((b - bh) - (a - ah)).mean(), 0), "the second number, the standard error"),
 ]
 
 
@@ -482,6 +526,9 @@ def in_order_of_files(patient, seed):
         ("paired_difference", by_cohort),
         ("winners_luck", lambda k, sd, seed: k * sd * integrate.quad(lambda z: upper(z, k), -8, 8)[0]),
         ("holm_adjusted", lambda p: stepped(p, falling)),
+        ("inflated", lambda f, n: np.stack([f.sum(axis=1) / n] * n, axis=1)),
+        ("shown_equivalent", lambda d, m: max(paired_t(d, np.zeros(len(d))).tost(m)) < 0.05),
+        ("extra_loss", lambda a, ah, b, bh: [(t := paired_t(b - bh, a - ah)).difference, t.se]),
         ("scale_needed", lambda p, c: brentq(lambda s: softmax([s, *[-s / (c - 1)] * (c - 1)])[0] - p, 0, 100)),
     ],
 )

@@ -85,6 +85,27 @@ def test_the_answer_is_that_of_a_model_trained_on_the_other_groups(validate, toy
     assert outcome.train_loss[3] == pytest.approx(loss)
 
 
+def test_other_pictures_of_the_left_out_group_are_shown_to_the_same_model(validate, toy, quick, trainings, tmp_path):
+    other = replace(toy, hu=toy.hu[:, :, ::-1].copy())
+    at_home, away = validate(seed=2, records=tmp_path), validate(seed=2, records=tmp_path, tested=other)
+    assert away.train_loss == at_home.train_loss
+    assert not np.array_equal(away.prob, at_home.prob)
+    assert (away.patient == at_home.patient).all()
+    assert len(trainings) == 10  # a record of one is not taken for the other's
+    assert np.array_equal(validate(seed=2, records=tmp_path, tested=other).prob, away.prob)
+    assert len(trainings) == 10
+    told = [read_record(path).get("tested on") for path in tmp_path.glob("*.json")]
+    assert told.count(None) == 5
+    assert {t["fingerprint"] for t in told if t} == {other.fingerprint()}
+
+
+@pytest.mark.parametrize("change", [{"label": lambda t: (t.label + 1) % 4}, {"phases": lambda t: ("NC", "ART", "DL")}])
+def test_pictures_of_other_slices_are_refused(validate, toy, change):
+    other = replace(toy, **{name: value(toy) for name, value in change.items()})
+    with pytest.raises(InputError, match="tested: not the slices that are trained on"):
+        validate(tested=other)
+
+
 def test_seeds_differ_and_repeat(validate):
     assert np.array_equal(validate(seed=1).prob, validate(seed=1).prob)
     assert not np.array_equal(validate(seed=1).prob, validate(seed=2).prob)

@@ -8,7 +8,7 @@ from matplotlib.colors import same_color, to_hex
 from scipy import stats
 
 from livervlm import figures
-from livervlm.figures import PALETTE, type_one_rates
+from livervlm.figures import ARMS, PALETTE, arm_curves, type_one_rates
 
 
 def test_rates_of_false_alarm_with_their_errors():
@@ -60,3 +60,39 @@ def test_cohort_dots_leave_out_what_is_not_recorded_and_end_at_the_t_interval():
     low, high = stats.ttest_1samp([70, 74, 78], 0).confidence_interval()
     assert bars[2][0].get_segments()[0][:, 0] == pytest.approx([low, high])
     assert 95 in [line.get_xdata()[0] for line in axis.lines]
+
+
+def test_curves_of_arms_with_their_intervals():
+    values = {
+        "scratch": pd.DataFrame({20: [50.0, 52, 54], 85: [60.0, 61, np.nan]}),
+        "model 1": pd.DataFrame({20: [55.0, np.nan, np.nan], 85: [np.nan] * 3}),
+    }
+    (axis,) = arm_curves(values, "accuracy, %", "patients").axes
+    assert (axis.get_ylabel(), axis.get_xlabel(), axis.get_xscale()) == ("accuracy, %", "patients", "log")
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["20", "85"]
+    scratch, model = axis.containers
+    line, _, (bars,) = scratch
+    assert same_color(line.get_color(), ARMS["scratch"])
+    assert list(line.get_ydata()) == [52, 60.5]
+    expected = [stats.t.interval(0.95, 2, 52, 2 / 3**0.5), stats.t.interval(0.95, 1, 60.5, 0.5)]
+    assert [(low[1], high[1]) for low, high in bars.get_segments()] == [pytest.approx(pair) for pair in expected]
+    line, _, (bars,) = model
+    assert line.get_ydata()[0] == 55  # one cohort: a dot without an interval
+    assert np.isnan(line.get_ydata()[1])
+    assert not any(len(segment) and np.isfinite(segment).all() for segment in bars.get_segments())
+
+
+def test_named_places_stand_side_by_side():
+    table = pd.DataFrame({"noise": [1.0, 2], "half diameter": [3.0, 5]})
+    (axis,) = arm_curves({"model 1": table, "model 2": table}, "points").axes
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["noise", "half diameter"]
+    at = [container[0].get_xdata() for container in axis.containers]
+    assert np.all(at[0] < at[1])
+    assert np.mean(at, axis=0) == pytest.approx([0, 1])
+
+
+def test_curves_without_a_record_are_empty_and_quiet(recwarn):
+    empty = pd.DataFrame({20: pd.Series(dtype=float), 85: pd.Series(dtype=float)})
+    figure = arm_curves({"scratch": empty}, "accuracy, %")
+    figure.canvas.draw()
+    assert not [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)]

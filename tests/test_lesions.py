@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from livervlm import lesions as module
 from livervlm.datasets import load_dataset
 from livervlm.errors import InputError
-from livervlm.lesions import FORMAT, LesionSet, assign_groups, images, window
+from livervlm.lesions import FORMAT, LesionSet, assign_groups, displace, images, window
 
 ARRAYS = ("hu", "label", "patient", "group", "spacing", "masks")
 TEXTS = ("classes", "phases", "mask_names", "source")
@@ -256,3 +256,45 @@ def test_load_dataset_opens_the_readers_own_set(saved, monkeypatch):
     assert load_dataset().source == {"kind": "toy"}
     with pytest.raises(InputError, match="no such file"):
         load_dataset("elsewhere.safetensors")
+
+
+def test_displacement_moves_each_phase_of_a_patient_but_the_last_as_one(toy):
+    size = 32
+    ramp = np.arange(size * size, dtype=np.int16).reshape(size, size)  # every pixel tells where it came from
+    n, p = toy.hu.shape[:2]
+    marked = replace(toy, hu=np.broadcast_to(ramp, (n, p, size, size)).copy(), masks=None, mask_names=())
+    moved = displace(marked, sd=3.0)
+    assert np.array_equal(moved.hu[:, -1], marked.hu[:, -1])
+    assert moved.cohort_key() == toy.cohort_key()
+    middle = moved.hu[:, :-1, size // 2, size // 2] - ramp[size // 2, size // 2]
+    for patient in np.unique(toy.patient):
+        assert (np.ptp(middle[toy.patient == patient], axis=0) == 0).all()
+    assert len(np.unique(middle)) > 10
+    inside = moved.hu[0, 0, 12:20, 12:20]
+    assert (np.diff(inside, axis=0) == size).all()  # moved as a whole, not mixed
+    assert (np.diff(inside, axis=1) == 1).all()
+
+
+def test_displacement_is_in_millimetres_takes_the_masks_along_and_repeats(toy):
+    size, mm = 200, 0.5
+    hu = np.zeros((len(toy), 2, size, size), dtype=np.int16)
+    hu[:, :, 100, 100] = 7
+    masks = {"masks": (hu == 7).astype(np.uint8), "mask_names": ("lesion",)}
+    one = replace(toy, hu=hu, phases=("ART", "PV"), spacing=np.tile([5, mm, mm], (len(toy), 1)), **masks)
+    moved = displace(one, sd=6.0, seed=1)
+    assert np.array_equal(moved.hu == 7, moved.mask("lesion"))
+    places = np.argwhere(moved.hu[:, 0] == 7)
+    assert len(places) == len(toy)
+    first = np.unique(toy.patient, return_index=True)[1]
+    far = (places[first, 1:] - 100) * mm
+    assert 4 < far.std() < 8
+    assert np.array_equal(displace(one, sd=6.0, seed=1).hu, moved.hu)
+    assert not np.array_equal(displace(one, sd=6.0, seed=2).hu, moved.hu)
+    assert np.array_equal(displace(one, sd=0).hu, one.hu)
+    assert one.hu[0, 0, 100, 100] == 7  # what was given stays as it was
+
+
+@pytest.mark.parametrize("sd", [-1, float("nan"), 100])
+def test_an_impossible_displacement_is_refused(toy, sd):
+    with pytest.raises(InputError, match="mm: give an sd from 0 to 100 mm"):
+        displace(toy, sd)
