@@ -73,14 +73,16 @@ class Runs:
     def compare(self, pairs: Mapping[str, tuple[str, str]], pools: tuple[str, str] | None = None) -> pd.DataFrame:
         """Paired differences in points, a line for each of some pairs (better, worse), over the cohorts that both have.
 
-        low, high: 95 % by paired t; low 90, high 90: the interval of the test of equivalence.  Exploratory: neither
-        corrected for their number nor given a verdict.  pools: of the two sides, where not the first of each row.
+        low, high: 95 % by paired t; low 90, high 90: the interval of the test of equivalence; nan where there are
+        fewer than two cohorts.  Exploratory: neither corrected for their number nor given a verdict.  pools: of the two
+        sides, where not the first of each row.
         """
         lines = {}
         for label, (better, worse) in pairs.items():
             difference = self._difference(better, worse, pools or (None, None)).mean(axis=1)
             lines[label] = _line(difference)
-        return pd.DataFrame.from_dict(lines, orient="index")
+        columns = ["difference", "sd", "low", "high", "low 90", "high 90", "n"]
+        return pd.DataFrame.from_dict(lines, orient="index").reindex(columns=columns)
 
     def contrasts(self) -> pd.DataFrame:
         """The plan's contrasts with Holm's p over all of them, and their verdicts; a line each, named as declared.
