@@ -37,9 +37,6 @@ SCALES = (("1", 1.0), ("10", 10.0), ("1/0.07", 1 / 0.07))  # a figure starts wit
 # What `interval_and_pairs` moves: the number of pairs; the sd of their differences and the true difference, in points.
 RANGES = PAIRS, SDS, DIFFERENCES = np.arange(3, 101), np.arange(1, 8.5, 0.5), np.arange(0, 6.5, 0.5)
 PLAN = (5, 12, 18, 46)  # the folds of the paper; cohorts in data/results/analysis.md
-PAIRS = np.arange(3, 101)
-SDS = np.arange(2, 17) / 2  # 1 to 8 points
-DIFFERENCES = np.arange(13) / 2  # 0 to 6 points
 
 
 class MovingFigure:
