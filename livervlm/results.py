@@ -80,8 +80,9 @@ class Runs:
     ) -> pd.DataFrame:
         """Paired differences in points, a line for each of some pairs (better, worse), over the cohorts that both have.
 
-        low, high: 95 % by paired t; low 90, high 90: the interval of the test of equivalence.  Exploratory: neither
-        corrected for their number nor given a verdict.  pools: of the two sides, where not the first of each row.
+        low, high: 95 % by paired t; low 90, high 90: the interval of the test of equivalence; nan where there are
+        fewer than two cohorts.  Exploratory: neither corrected for their number nor given a verdict.  pools: of the two
+        sides, where not the first of each row.
         """
         lines = {}
         for label, (better, worse) in pairs.items():
