@@ -17,7 +17,7 @@ from .metrics import calibration
 # Okabe and Ito's palette, safe for colour-blind readers.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
 VERDICTS = {
-    "difference": PALETTE[4],
+    "difference": PALETTE[7],
     "reproduced": PALETTE[2],
     "not reproduced": PALETTE[4],
     "equivalent": PALETTE[5],
