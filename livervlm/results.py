@@ -21,6 +21,7 @@ from .reproduce import PROTOCOLS, cells
 from .rows import Row, declared
 
 NO_RECORD = "no record yet"
+LINE = ["difference", "sd", "low", "high", "low 90", "high 90", "n"]  # of a comparison
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Runs:
         for label, (better, worse) in pairs.items():
             difference = self._difference(better, worse, pools or (None, None)).mean(axis=1)
             lines[label] = _line(difference)
-        return pd.DataFrame.from_dict(lines, orient="index")
+        return pd.DataFrame.from_dict(lines, orient="index").reindex(columns=LINE)
 
     def contrasts(self) -> pd.DataFrame:
         """The plan's contrasts with Holm's p over all of them, and their verdicts; a line each, named as declared.
@@ -99,9 +100,7 @@ class Runs:
             boots.append(crossed_bootstrap(difference.to_numpy())[1:] if done else (np.nan, np.nan))
             found = _line(difference.mean(axis=1)) if done else {"n": n}
             lines[contrast["name"]] = {"claim": contrast["claim"], "table": contrast["table"], "of": wanted, **found}
-        table = pd.DataFrame.from_dict(lines, orient="index").reindex(
-            columns=["claim", "table", "n", "of", "difference", "sd", "low", "high", "low 90", "high 90"]
-        )
+        table = pd.DataFrame.from_dict(lines, orient="index").reindex(columns=["claim", "table", "n", "of", *LINE[:-1]])
         table[["bootstrap low", "bootstrap high"]] = boots
         table["p, Holm"] = holm([c.p for c in family])
         table["p TOST, Holm"] = holm([max(c.tost(planned["margin"])) for c in family])

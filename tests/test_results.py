@@ -55,7 +55,9 @@ def test_rows_are_compared_cohort_by_cohort(recorded):
     assert (line["n"], line["difference"], line["sd"]) == pytest.approx((12, 3, 2), abs=0.1)
     assert (line["low"], line["high"]) == pytest.approx(t.confidence_interval(), abs=1e-9)
     assert (line["low 90"], line["high 90"]) == pytest.approx(t.confidence_interval(0.9), abs=1e-9)
-    assert runs.compare({"half": ("model 1", "model 0")}).loc["half", "n"] == 0
+    none = runs.compare({"half": ("model 1", "model 0")})
+    assert none.loc["half", "n"] == 0
+    assert none.columns.equals(runs.compare({"gain": ("model 1", "scratch")}).columns)  # so that a figure can draw it
 
 
 def test_only_cohorts_of_both_rows_count(recorded):
