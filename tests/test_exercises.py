@@ -372,6 +372,25 @@ WRONG = [  # the checker, a typical wrong answer, words that name the mistake
     ),
     ("all_prompts_loss", lambda z, o, c: -z[np.arange(len(z)), o, c].mean(), "leave out the rivals"),
     ("all_prompts_loss", lambda z, o, c: 1.0, "three pictures, whose right prompts"),
+    ("map_to", lambda x, y: np.linalg.pinv(x) @ y, "W takes a sentence of 4 numbers to 2, so it is (2, 4)"),
+    ("map_to", lambda x, y: y.T @ x, "undo their dot products first"),
+    ("map_to", lambda x, y: (np.linalg.pinv(x) @ unit(y)).T, "take the targets as they are given"),
+    ("map_to", lambda x, y: (np.linalg.pinv(x) @ y[::-1]).T, "row c of one belongs to row c of the other"),
+    ("map_to", lambda x, y: np.zeros((2, 4)), "takes sentence 0 to `[0., 0.]`; its target is `[1., 0.]`"),
+    ("step_of_places", lambda x, g, rate: rate * x @ x.T @ g, "uphill"),
+    ("step_of_places", lambda x, g, rate: -rate * g, "as a prototype would"),
+    ("step_of_places", lambda x, g, rate: -x @ x.T @ g, "You forget the rate"),
+    ("step_of_places", lambda x, g, rate: -rate * unit(x) @ unit(x).T @ g, "You take cosines"),
+    ("step_of_places", lambda x, g, rate: -rate * (x**2).sum(1)[:, None] * g, "hears its own class only"),
+    ("step_of_places", lambda x, g, rate: -rate * np.linalg.inv(x @ x.T) @ g, "descent applies them"),
+    ("step_of_places", lambda x, g, rate: 0 * g, "three sentences with the dot products"),
+    ("share_that_follows", lambda a, b, named: np.mean(named[a] == b), "the circle backwards"),
+    ("share_that_follows", lambda a, b, named: np.mean(a == b), "stayed in their places"),
+    ("share_that_follows", lambda a, b, named: np.mean(a != b), "need not have followed its name"),
+    ("share_that_follows", lambda a, b, named: np.sum(named[b] == a), "You count slices"),
+    ("share_that_follows", lambda a, b, named: 100 * np.mean(named[b] == a), "in percent"),
+    ("share_that_follows", lambda a, b, named: np.mean(named[b] != a), "does not follow"),
+    ("share_that_follows", lambda a, b, named: 1.0, "expected `0.583`, got `1.`"),
     ("possible", lambda p, n: (p * n / 100) % 1 == 0, "You say no to 66.67 % of 3 cases. But 2 of 3"),
     ("possible", lambda p, n: round(100 * int(p * n / 100) / n, 2) == p, "13.9995: take the nearest whole number"),
     (
@@ -525,6 +544,18 @@ def tables(k, sd, seed):
     return np.random.default_rng(seed).normal(0, sd, (20_000, k))
 
 
+def null_vector(text):
+    """A direction of W that no sentence sees: adding it changes nothing."""
+    return np.linalg.svd(text)[2][-1]
+
+
+def step_of_weights(text, gradient, rate):
+    """The places' step, by way of W itself: autograd's gradient of a loss with these slopes."""
+    weight = torch.zeros(gradient.shape[1], text.shape[1], dtype=torch.double, requires_grad=True)
+    (torch.tensor(text) @ weight.T * torch.tensor(gradient)).sum().backward()
+    return text @ (-rate * weight.grad).numpy().T
+
+
 def kfold(patient, n_groups, seed):
     patients = np.unique(patient)
     group = np.zeros(len(patient), dtype=int)
@@ -577,6 +608,9 @@ def in_order_of_files(patient, seed):
             "all_prompts_loss",
             lambda z, o, c: cross_entropy(torch.tensor(z).flatten(1), torch.tensor(o * z.shape[2] + c)),
         ),
+        ("map_to", lambda x, y: y.T @ np.linalg.inv(x @ x.T) @ x + np.outer([1, -1], null_vector(x))),
+        ("step_of_places", step_of_weights),
+        ("share_that_follows", lambda a, b, named: np.mean(b == np.argsort(named)[a])),
         ("possible", lambda p, n: bool(np.isin(f"{p:.2f}", [f"{100 * k / n:.2f}" for k in range(n + 1)]))),
         ("population_sd", lambda sd, n: (sd**2 * (n - 1) / n) ** 0.5),
         (
