@@ -21,7 +21,7 @@ from .records import read_record
 from .reproduce import PROTOCOLS, cells
 from .rows import Row, declared
 
-NO_RECORD = "no record yet"
+NO_RECORD, NO_VERDICT = "no record yet", "no verdict yet"
 LINE = ["difference", "sd", "low", "high", "low 90", "high 90", "n"]  # of a comparison
 
 
@@ -128,7 +128,7 @@ class Runs:
         table.loc[holds_zero & table["verdict"].isin(["reproduced", "not reproduced"]), "verdict"] = "undecided"
         waiting = table["n"] < table["of"]
         table.loc[waiting, ["p, Holm", "p TOST, Holm"]] = np.nan
-        table.loc[waiting, "verdict"] = NO_RECORD
+        table.loc[waiting, "verdict"] = NO_VERDICT
         return table
 
     def summary(self, chosen: Iterable[Row | str]) -> pd.DataFrame:

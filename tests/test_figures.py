@@ -34,7 +34,7 @@ def test_a_forest_of_cohorts_shows_both_intervals_the_margin_and_the_verdicts():
     lines = pd.DataFrame(
         {"difference": [1.0, -3.0, np.nan], "low": [-1, -4, np.nan], "high": [3, -2, np.nan]}
         | {"low 90": [-0.5, -3.8, np.nan], "high 90": [2.5, -2.2, np.nan]}
-        | {"verdict": ["undecided", "not reproduced", "no record yet"]},
+        | {"verdict": ["undecided", "not reproduced", "no verdict yet"]},
         index=["first", "second", "third"],
     )
     (axis,) = figures.forest(lines, margin=2).axes

@@ -13,7 +13,7 @@ from livervlm.errors import InputError
 from livervlm.paths import data_file
 from livervlm.records import code_provenance, write_record
 from livervlm.reproduce import cells
-from livervlm.results import NO_RECORD, Runs, claims, coverage
+from livervlm.results import NO_RECORD, NO_VERDICT, Runs, claims, coverage
 from livervlm.rows import all_rows, declared
 
 PATIENTS = 400
@@ -114,7 +114,7 @@ def test_each_verdict(recorded):
     assert list(found.index) == list(CONTRASTS)
     assert found["verdict"].head(3).tolist() == ["reproduced", "not reproduced", "equivalent"]
     assert found.loc["enriched against simple prompt", "verdict"] == "undecided"
-    assert (found["verdict"] == NO_RECORD).sum() == len(CONTRASTS) - 4
+    assert (found["verdict"] == NO_VERDICT).sum() == len(CONTRASTS) - 4
     first = found.loc["phase shuffle against scratch"]
     assert first["bootstrap low"] == pytest.approx(first["low"], abs=1)
     assert first["bootstrap high"] == pytest.approx(first["high"], abs=1)
@@ -123,7 +123,7 @@ def test_each_verdict(recorded):
 def test_an_unfinished_contrast_has_no_verdict_and_shows_no_interval(recorded):
     recorded("model 1", spread(COHORTS["core"], 80, 2))
     line = recorded("scratch", spread(COHORTS["core"] - 1, 60, 2)).contrasts().loc["phase shuffle against scratch"]
-    assert (line["n"], line["of"], line["verdict"]) == (COHORTS["core"] - 1, COHORTS["core"], NO_RECORD)
+    assert (line["n"], line["of"], line["verdict"]) == (COHORTS["core"] - 1, COHORTS["core"], NO_VERDICT)
     assert line[["difference", "low", "high", "p, Holm", "p TOST, Holm"]].isna().all()
 
 
@@ -156,7 +156,7 @@ def test_claims_stand_beside_what_was_printed(recorded):
     assert (first["five folds"], first["verdict"]) == (NO_RECORD, "reproduced")
     prompt = table.loc["The enriched prompt is better than the simple one."]
     assert (prompt["printed"], prompt["its folds"]) == ("+2.63", "not recovered: model 0")
-    assert (prompt["population"], prompt["verdict"]) == (f"0 of {len(base)} cohorts", NO_RECORD)
+    assert (prompt["population"], prompt["verdict"]) == (f"0 of {len(base)} cohorts", NO_VERDICT)
     assert len(table) == len(CONTRASTS)
 
 
