@@ -46,6 +46,17 @@
     return { node, draw };
   }
 
+  /** Draw one phase of a slice (side x side HU) in grey: black below `low`, white above `low` + `width`. */
+  function paint(canvas, hu, low, width) {
+    const image = new ImageData(canvas.width, canvas.height);
+    image.data.fill(255); // a clamped array: it rounds, and cuts at 0 and 255
+    hu.forEach((value, i) => image.data.fill(((value - low) * 255) / width, 4 * i, 4 * i + 3));
+    canvas.getContext("2d").putImageData(image, 0, 0);
+  }
+
+  /** A name, a bar below it, and a value; `children` of the node are these three. */
+  const bar = (name = "") => make("div", { class: "bar" }, make("span", {}, name), make("div", {}), make("span", {}));
+
   // -- Slices of CT whose window of Hounsfield units moves -----------------------------------------------------
   function windowLevel(box) {
     const { side, phases, slices, presets, colours } = spec;
@@ -99,12 +110,7 @@
       level = levels.show(newLevel);
       width = widths.show(newWidth);
       const low = level - width / 2;
-      canvases.forEach((canvas, phase) => {
-        const image = new ImageData(side, side);
-        image.data.fill(255); // a clamped array: it rounds, and cuts at 0 and 255
-        picture(phase).forEach((hu, i) => image.data.fill(((hu - low) * 255) / width, 4 * i, 4 * i + 3));
-        canvas.getContext("2d").putImageData(image, 0, 0);
-      });
+      canvases.forEach((canvas, phase) => paint(canvas, picture(phase), low, width));
       preset.show(presets.findIndex((p) => p[1] === level && p[2] === width));
       status.textContent = `Black below ${signed(low)} HU, white above ${signed(low + width)} HU`;
       const [left, right] = [low, low + width].map((hu) => ((hu - LOW) / (HIGH - LOW)) * 100);
@@ -142,7 +148,7 @@
     const examples = slider("Example", { min: 1, max: labels.length }, named, (number) => show(number - 1, scale));
     const scales = slider("Scale", { min: 0, max: 2, step: "any" }, inverse, (log) => show(example, 10 ** log));
     const preset = choices("Marks", presets.map(([name]) => name), (index) => show(example, presets[index][1]));
-    const bars = classes.map(() => make("div", { class: "bar" }, make("span", {}), make("div", {}), make("span", {})));
+    const bars = classes.map(() => bar());
     const dots = plot("Accuracy against confidence in ten bins; on the diagonal a model knows how sure it may be", 6);
     const reliability = make("div", { class: "square" }, "accuracy\xa0↑ confidence\xa0→", dots.node);
     const status = make("p", { role: "status" });
@@ -209,8 +215,7 @@
     const interval = plot("The 95 % interval, in it the 90 % interval, over the margin of equivalence");
     const axis = make("div", { class: "axis", "aria-hidden": "true" });
     for (let tick = -10; tick <= 10; tick += 5) axis.append(make("span", {}, signed(tick)));
-    const bar = (name) => make("div", { class: "bar" }, make("span", {}, name), make("div", {}), make("span", {}));
-    const bars = ["power", "equivalence"].map(bar);
+    const bars = ["power", "equivalence"].map((name) => bar(name));
     box.append(pairs.node, preset.node, sds.node, differences.node);
     box.append(make("div", { class: "histogram" }, interval.node, axis), status);
     box.append(make("div", { class: "columns" }, ...bars));
@@ -241,10 +246,74 @@
     move(n, sd, difference);
   }
 
+  // -- Slices of CT whose phases are reordered, the prompt that says so, and what networks answer -----------------
+  function phaseOrder(box) {
+    const { side, phases, classes, labels, orders, prompts, networks, colours } = spec;
+    const hu = unpack(spec.hu); // slices x phases x side x side
+    const logits = unpack(spec.logits); // networks x slices x orders x (own prompt, canonical prompt) x classes
+    const picture = (phase) => hu.subarray((slice * phases.length + phase) * side ** 2).subarray(0, side ** 2);
+    const [low, high] = spec.window;
+    const top = Math.max(...logits.map(Math.abs)) || 1; // one axis for all bars
+    let [network, slice, order] = [0, 0, spec.start];
+
+    const named = (row) => orders[row].map((phase) => phases[phase]).join(" ");
+    const nets = choices("Network", networks, (index) => show(index, slice, order));
+    const pictures = labels.map((label, index) => `${index + 1} ${classes[label]}`);
+    const slices = choices("Slice", pictures, (index) => show(network, index, order));
+    const rows = choices("Order", orders.map((_, row) => named(row)), (row) => show(network, slice, row));
+    const canvases = phases.map(() => make("canvas", { width: side, height: side, role: "img" }));
+    const captions = phases.map(() => make("span", {}));
+    const columns = canvases.map((canvas, channel) => make("div", {}, captions[channel], canvas));
+    const prompt = make("p", { class: "sentence" });
+    const bars = [0, 1].map(() => classes.map(() => bar()));
+    const panels = ["Logits, this prompt", "Logits, canonical"].map((title, i) =>
+      make("div", { class: "signed", role: "group", "aria-label": title }, make("p", {}, title), ...bars[i]),
+    );
+    const status = make("p", { role: "status" });
+    box.append(nets.node, slices.node, rows.node, make("div", { class: "columns phases" }, ...columns), prompt);
+    box.append(make("div", { class: "columns" }, ...panels), status);
+
+    function show(newNetwork, newSlice, newOrder) {
+      [network, slice, order] = [newNetwork, newSlice, newOrder];
+      [nets, slices, rows].forEach((row, i) => row.show([network, slice, order][i]));
+      const truth = labels[slice];
+      canvases.forEach((canvas, channel) => {
+        const phase = orders[order][channel];
+        paint(canvas, picture(phase), low, high - low);
+        captions[channel].textContent = phases[phase];
+        columns[channel].style.setProperty("--colour", colours[phase]);
+        const name = `Channel ${channel + 1}: ${phases[phase]} phase of slice ${slice + 1}, ${classes[truth]}`;
+        canvas.setAttribute("aria-label", name);
+      });
+      prompt.textContent = prompts[order][truth];
+      const start = ((network * labels.length + slice) * orders.length + order) * 2 * classes.length;
+      const [own, canonical] = [0, classes.length].map((skip) =>
+        Array.from(logits.subarray(start + skip, start + skip + classes.length)),
+      );
+      [own, canonical].forEach((row, i) =>
+        row.forEach((logit, index) => {
+          const [name, area, value] = bars[i][index].children;
+          const share = (50 * Math.abs(logit)) / top; // of the width; zero is in the middle
+          name.textContent = classes[index] + (index === truth ? " (true)" : "");
+          area.style.setProperty("--share", `${share}%`);
+          area.style.setProperty("--start", `${(100 * (logit < 0 ? 50 - share : 50)) / (100 - share)}%`);
+          value.textContent = signed(logit.toFixed(2));
+        }),
+      );
+      const answer = (row) => classes[row.indexOf(Math.max(...row))];
+      const moved = Math.max(...own.map((logit, index) => Math.abs(logit - canonical[index])));
+      status.textContent =
+        `${networks[network]}, ${named(order)}: answers ${answer(own)} with the prompt of this order, ` +
+        `${answer(canonical)} with the canonical one; no logit moves by more than ${moved.toFixed(2)}`;
+    }
+    show(network, slice, order);
+  }
+
   const figures = {
     window_level: windowLevel,
     similarity_space: similaritySpace,
     interval_and_pairs: intervalAndPairs,
+    phase_order: phaseOrder,
   };
   for (const box of document.querySelectorAll(`[data-moving="${key}"]:not([data-ready])`)) {
     box.dataset.ready = "";

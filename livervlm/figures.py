@@ -17,7 +17,7 @@ from .metrics import calibration
 # Okabe and Ito's palette, safe for colour-blind readers.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
 VERDICTS = {
-    "difference": PALETTE[4],
+    "difference": PALETTE[7],
     "reproduced": PALETTE[2],
     "not reproduced": PALETTE[4],
     "equivalent": PALETTE[5],
@@ -196,6 +196,9 @@ def forest(comparisons: pd.DataFrame, margin: float | None = None) -> Figure:
         )
     axis.set(yticks=at, yticklabels=comparisons.index, xlabel="difference in accuracy, points")
     axis.set_ylim(len(comparisons) - 0.5, -0.5)
+    if margin is not None:  # both its ends are seen, also where nothing else is drawn
+        left, right = axis.get_xlim()
+        axis.set_xlim(min(left, -1.5 * margin), max(right, 1.5 * margin))
     axis.grid(axis="x", alpha=0.3)
     figure.legend(frameon=False, ncols=5, loc="outside upper center")
     sns.despine(figure)

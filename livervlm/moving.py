@@ -9,7 +9,8 @@ import hashlib
 import html
 import io
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from .errors import InputError
 from .figures import PALETTE, lesion_grid
 from .lesions import WINDOW, LesionSet
 from .paths import data_file
+from .phases import order_names, orders
+from .prompts import prompts_by_order
 
 # Name, level and width in HU.  The first is what a figure starts with; the last two show what liver needs a window for.
 WINDOWS = (
@@ -34,9 +37,6 @@ SCALES = (("1", 1.0), ("10", 10.0), ("1/0.07", 1 / 0.07))  # a figure starts wit
 # What `interval_and_pairs` moves: the number of pairs; the sd of their differences and the true difference, in points.
 RANGES = PAIRS, SDS, DIFFERENCES = np.arange(3, 101), np.arange(1, 8.5, 0.5), np.arange(0, 6.5, 0.5)
 PLAN = (5, 12, 18, 46)  # the folds of the paper; cohorts in data/results/analysis.md
-PAIRS = np.arange(3, 101)
-SDS = np.arange(2, 17) / 2  # 1 to 8 points
-DIFFERENCES = np.arange(13) / 2  # 0 to 6 points
 
 
 class MovingFigure:
@@ -66,13 +66,7 @@ class MovingFigure:
 
 def window_level(lesions: LesionSet, rows: Sequence[int]) -> MovingFigure:
     """Some slices in all their phases, one slice at a time, under a window of HU that is dragged."""
-    rows = np.asarray(rows)
-    if rows.ndim != 1 or not rows.size:
-        raise InputError("no rows: name the slices to show, such as [0, 5]")
-    if rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= len(lesions):
-        raise InputError(f"rows {rows.tolist()} are not all slices of this set: they go from 0 to {len(lesions) - 1}")
-    if len(rows) > MOST_ROWS:
-        raise InputError(f"{len(rows)} rows make too large a page: choose at most {MOST_ROWS}")
+    rows = _checked_rows(lesions, rows)
     names = [lesions.classes[label] for label in lesions.label[rows]]
     spec = {
         "figure": "window_level",
@@ -147,6 +141,73 @@ def interval_and_pairs(margin: float) -> MovingFigure:
         f"have an sd of {sd:g} points, over a margin of {margin:g} points to either side of zero."
     )
     return MovingFigure(spec, figure, alt)
+
+
+def phase_order(
+    lesions: LesionSet, rows: Sequence[int], logits: Mapping[str, np.ndarray], template: str = "enriched"
+) -> MovingFigure:
+    """Some slices whose phases a reader reorders: the channels, the prompt that names the order, and the logits.
+
+    logits: name of a network -> (rows, k!, 2, C): slice by slice, for each order of the k phases (`phases.orders`),
+    with the prompts that name this order, and with those that name the canonical one.  template: of the prompts.
+    """
+    rows, n_orders = _checked_rows(lesions, rows), math.factorial(len(lesions.phases))
+    shape = len(rows), n_orders, 2, len(lesions.classes)
+    answers = {name: np.asarray(values, np.float32) for name, values in logits.items()}
+    if not answers:
+        raise InputError("no logits: give those of at least one network, by its name")
+    for name, values in answers.items():
+        if values.shape != shape:
+            raise InputError(f"logits of {name}: shape {values.shape}; expected {shape}, rows x orders x 2 x classes")
+        if not np.isfinite(values).all():
+            raise InputError(f"logits of {name}: some are not finite; train the network again")
+    prompts = [
+        [variants[0] for variants in order] for order in prompts_by_order(template, lesions.classes, lesions.phases)
+    ]
+    names, start = [lesions.classes[label] for label in lesions.label[rows]], n_orders - 1
+    spec = {
+        "figure": "phase_order",
+        "hu": _packed(lesions.hu[rows]),
+        "side": lesions.size,
+        "window": WINDOW,
+        "phases": lesions.phases,
+        "classes": lesions.classes,
+        "labels": lesions.label[rows].tolist(),
+        "orders": orders(len(lesions.phases)).tolist(),
+        "prompts": prompts,
+        "networks": list(answers),
+        "logits": _packed(np.stack(list(answers.values()))),
+        "colours": PALETTE,
+        "start": start,
+    }
+    order, first = order_names(lesions.phases)[start], next(iter(answers))
+    figure, axes = plt.subplots(1, len(order) + 1, figsize=(2 * len(order) + 3, 2.2), layout="constrained")
+    for axis, phase, name in zip(axes, orders(len(order))[start].tolist(), order, strict=False):
+        axis.imshow(lesions.hu[rows[0], phase], cmap="gray", vmin=WINDOW[0], vmax=WINDOW[1])
+        axis.set(xticks=[], yticks=[], title=name)
+    places = np.arange(len(lesions.classes))
+    for shift, kind, colour in ((-0.2, "prompt names this order", PALETTE[0]), (0.2, "canonical prompt", "0.6")):
+        axes[-1].barh(places + shift, answers[first][0, start, int(shift > 0)], 0.4, color=colour, label=kind)
+    axes[-1].set(yticks=places, yticklabels=lesions.classes, xlabel="logit", title=first)
+    axes[-1].invert_yaxis()
+    figure.legend(frameon=False, ncols=2, loc="outside lower center")
+    alt = (
+        f"A lesion ({names[0]}) with its phases in the order {', '.join(order)}, and bars: the logits of {first} with "
+        "the prompt that names this order and with the canonical prompt."
+    )
+    return MovingFigure(spec, figure, alt)
+
+
+def _checked_rows(lesions: LesionSet, rows: Sequence[int]) -> np.ndarray:
+    """`rows` as an array, where each is a slice of `lesions` and a page can carry them all."""
+    rows = np.asarray(rows)
+    if rows.ndim != 1 or not rows.size:
+        raise InputError("no rows: name the slices to show, such as [0, 5]")
+    if rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= len(lesions):
+        raise InputError(f"rows {rows.tolist()} are not all slices of this set: they go from 0 to {len(lesions) - 1}")
+    if len(rows) > MOST_ROWS:
+        raise InputError(f"{len(rows)} rows make too large a page: choose at most {MOST_ROWS}")
+    return rows
 
 
 def _chances(margin: float, quantiles: np.ndarray) -> np.ndarray:

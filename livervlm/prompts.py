@@ -10,10 +10,19 @@ from .paths import data_file
 from .phases import PHASE_NAMES, order_names
 
 
-@functools.cache
 def templates() -> dict[str, list[str]]:
     """Template name -> its templates: one for "simple" and "enriched", 16 for "medical"."""
-    return json.loads(data_file("prompts.json").read_text(encoding="utf-8"))["templates"]
+    return _data()["templates"]
+
+
+def descriptions() -> dict[str, str]:
+    """Class -> what it is, in words that do not hold its name."""
+    return _data()["descriptions"]
+
+
+@functools.cache
+def _data() -> dict:
+    return json.loads(data_file("prompts.json").read_text(encoding="utf-8"))
 
 
 def build_prompt(template: str, class_name: str, phases: Sequence[str]) -> str:

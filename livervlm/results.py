@@ -44,6 +44,14 @@ class Runs:
         pattern = path.name.replace("cohort000", "cohort*").replace("fold1", "fold*")
         return [read_record(file) for file in sorted(path.parent.glob(pattern))]
 
+    def complete(self, *names: str) -> bool:
+        """Whether the plan's cohorts of these rows are all there; only the population protocol has a plan.
+
+        "No peeking", says the plan: before that no difference is given an interval.
+        """
+        planned = declared()["plan"]["cohorts"] if self.protocol == "population" else {}
+        return all(len(self.read(name)) >= planned.get(rows.all_rows()[name].set, 0) for name in names)
+
     def outcomes(self, name: str) -> dict[int, Outcome]:
         """The cohorts of the paper's protocol whose five folds are all there, by number."""
         by_cohort: dict[int, list[dict]] = {}
@@ -80,13 +88,15 @@ class Runs:
     ) -> pd.DataFrame:
         """Paired differences in points, a line for each of some pairs (better, worse), over the cohorts that both have.
 
-        low, high: 95 % by paired t; low 90, high 90: the interval of the test of equivalence.  Exploratory: neither
-        corrected for their number nor given a verdict.  pools: of the two sides, where not the first of each row.
+        low, high: 95 % by paired t; low 90, high 90: the interval of the test of equivalence; nan where there are
+        fewer than two cohorts, or where the rows are not `complete`.  Exploratory: neither corrected for their number
+        nor given a verdict.  pools: of the two sides, where not the first of each row.
         """
         lines = {}
         for label, (better, worse) in pairs.items():
             one, other = (self._accuracy(name, pool) for name, pool in zip((better, worse), pools, strict=True))
-            lines[label] = _line((one - other).dropna())
+            difference = (one - other).dropna()
+            lines[label] = _line(difference) if self.complete(better, worse) else {"n": len(difference)}
         return pd.DataFrame.from_dict(lines, orient="index").reindex(columns=LINE)
 
     def contrasts(self) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from scipy import integrate, stats
 from scipy.optimize import brentq
 from scipy.special import softmax
 from sklearn.model_selection import KFold
-from torch.nn.functional import normalize
+from torch.nn.functional import cross_entropy, normalize
 
 from livervlm import comparisons, exercises, lesions
 from livervlm.comparisons import paired_t
@@ -179,6 +179,22 @@ def unit(vectors):
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
+def fetched(pictures, channel):
+    return np.take_along_axis(pictures, channel[:, :, None, None], axis=1)
+
+
+def shares(amounts):
+    return amounts / amounts.sum(axis=1, keepdims=True)
+
+
+def flat(logits):
+    return logits.reshape(len(logits), -1)
+
+
+def losses(logits, label):
+    return -np.log(softmax(logits, axis=1)[np.arange(len(logits)), label])
+
+
 def gaps(score, c):
     """How far a class is below the largest of the others, picture by picture."""
     return np.delete(score, c, axis=1).max(axis=1) - score[:, c]
@@ -320,6 +336,61 @@ WRONG = [  # the checker, a typical wrong answer, words that name the mistake
     ("spread_of", lambda z: unit(z).std(axis=0).mean() * z.shape[1], "take its root"),
     ("spread_of", lambda z: np.sqrt(3) / 2, "differ in length alone have a spread of"),
     ("spread_of", lambda z: 0.0, "expected `0.866`, got `0.`"),
+    ("put_back", lambda x, shows: x, "You change nothing"),
+    ("put_back", lambda x, shows: fetched(x, shows), "shuffle a second time"),
+    ("put_back", lambda x, shows: x[:, shows[0].argsort()], "each has an order of its own"),
+    ("put_back", lambda x, shows: np.sort(x, axis=1), "whatever their brightness"),
+    ("put_back", lambda x, shows: fetched(x, shows.argsort(axis=1))[:, ::-1], "in falling order"),
+    ("put_back", lambda x, shows: x[:, [1, 0, 2]], "the first pixel of each channel"),
+    (
+        "put_back",
+        lambda x, shows: fetched(x, shows.argsort(axis=1)) if x.shape[1] == 3 else x,
+        "two phases, swapped",
+    ),
+    ("mean_answer", lambda z: z.mean(axis=0), "You average the logits; asked for"),
+    ("mean_answer", lambda z: softmax(z.mean(axis=0), axis=1), "each order's logits into probabilities first"),
+    ("mean_answer", lambda z: np.exp(z).mean(axis=0), "powers are no probabilities"),
+    ("mean_answer", lambda z: shares(np.exp(z).mean(axis=0)), "divide in each order"),
+    ("mean_answer", lambda z: softmax(z, axis=0).mean(axis=0), "add up over classes"),
+    ("mean_answer", lambda z: softmax(z, axis=2).sum(axis=0), "divide by their number"),
+    ("mean_answer", lambda z: softmax(z[0], axis=1), "two orders, whose probabilities"),
+    ("all_prompts_loss", lambda z, o, c: losses(z[np.arange(len(z)), o], c).mean(), "own order compete"),
+    ("all_prompts_loss", lambda z, o, c: losses(np.log(np.exp(z).sum(axis=1)), c).mean(), "in any order"),
+    ("all_prompts_loss", lambda z, o, c: -losses(flat(z), o * z.shape[2] + c).mean(), "is negative"),
+    ("all_prompts_loss", lambda z, o, c: losses(flat(z), o * z.shape[2] + c).sum(), "add up the pictures"),
+    ("all_prompts_loss", lambda z, o, c: np.exp(-losses(flat(z), o * z.shape[2] + c)).mean(), "mean probability"),
+    (
+        "all_prompts_loss",
+        lambda z, o, c: -np.log(np.exp(-losses(flat(z), o * z.shape[2] + c)).mean()),
+        "before the logarithm",
+    ),
+    ("all_prompts_loss", lambda z, o, c: losses(flat(z), o * z.shape[2] + c).mean() / np.log(2), "to the base 2"),
+    (
+        "all_prompts_loss",
+        lambda z, o, c: losses(flat(z.transpose(0, 2, 1)), o * z.shape[2] + c).mean(),
+        "runs class by class",
+    ),
+    ("all_prompts_loss", lambda z, o, c: -z[np.arange(len(z)), o, c].mean(), "leave out the rivals"),
+    ("all_prompts_loss", lambda z, o, c: 1.0, "three pictures, whose right prompts"),
+    ("map_to", lambda x, y: np.linalg.pinv(x) @ y, "W takes a sentence of 4 numbers to 2, so it is (2, 4)"),
+    ("map_to", lambda x, y: y.T @ x, "undo their dot products first"),
+    ("map_to", lambda x, y: (np.linalg.pinv(x) @ unit(y)).T, "take the targets as they are given"),
+    ("map_to", lambda x, y: (np.linalg.pinv(x) @ y[::-1]).T, "row c of one belongs to row c of the other"),
+    ("map_to", lambda x, y: np.zeros((2, 4)), "takes sentence 0 to `[0., 0.]`; its target is `[1., 0.]`"),
+    ("step_of_places", lambda x, g, rate: rate * x @ x.T @ g, "uphill"),
+    ("step_of_places", lambda x, g, rate: -rate * g, "as a prototype would"),
+    ("step_of_places", lambda x, g, rate: -x @ x.T @ g, "You forget the rate"),
+    ("step_of_places", lambda x, g, rate: -rate * unit(x) @ unit(x).T @ g, "You take cosines"),
+    ("step_of_places", lambda x, g, rate: -rate * (x**2).sum(1)[:, None] * g, "hears its own class only"),
+    ("step_of_places", lambda x, g, rate: -rate * np.linalg.inv(x @ x.T) @ g, "descent applies them"),
+    ("step_of_places", lambda x, g, rate: 0 * g, "three sentences with the dot products"),
+    ("share_that_follows", lambda a, b, named: np.mean(named[a] == b), "the circle backwards"),
+    ("share_that_follows", lambda a, b, named: np.mean(a == b), "stayed in their places"),
+    ("share_that_follows", lambda a, b, named: np.mean(a != b), "need not have followed its name"),
+    ("share_that_follows", lambda a, b, named: np.sum(named[b] == a), "You count slices"),
+    ("share_that_follows", lambda a, b, named: 100 * np.mean(named[b] == a), "in percent"),
+    ("share_that_follows", lambda a, b, named: np.mean(named[b] != a), "does not follow"),
+    ("share_that_follows", lambda a, b, named: 1.0, "expected `0.583`, got `1.`"),
     ("possible", lambda p, n: (p * n / 100) % 1 == 0, "You say no to 66.67 % of 3 cases. But 2 of 3"),
     ("possible", lambda p, n: round(100 * int(p * n / 100) / n, 2) == p, "13.9995: take the nearest whole number"),
     (
@@ -473,12 +544,31 @@ def tables(k, sd, seed):
     return np.random.default_rng(seed).normal(0, sd, (20_000, k))
 
 
+def null_vector(text):
+    """A direction of W that no sentence sees: adding it changes nothing."""
+    return np.linalg.svd(text)[2][-1]
+
+
+def step_of_weights(text, gradient, rate):
+    """The places' step, by way of W itself: autograd's gradient of a loss with these slopes."""
+    weight = torch.zeros(gradient.shape[1], text.shape[1], dtype=torch.double, requires_grad=True)
+    (torch.tensor(text) @ weight.T * torch.tensor(gradient)).sum().backward()
+    return text @ (-rate * weight.grad).numpy().T
+
+
 def kfold(patient, n_groups, seed):
     patients = np.unique(patient)
     group = np.zeros(len(patient), dtype=int)
     for number, (_, test) in enumerate(KFold(n_groups, shuffle=True, random_state=seed).split(patients)):
         group[np.isin(patient, patients[test])] = number
     return group
+
+
+def filled(pictures, shows):
+    back = np.empty_like(pictures)
+    for picture, place, where in zip(pictures, back, shows, strict=True):
+        place[where] = picture
+    return back
 
 
 def simulated(effect, alpha):
@@ -512,6 +602,15 @@ def in_order_of_files(patient, seed):
         ("offset_needed", lambda s, c: max(max(np.delete(row, c)) - row[c] for row in s)),
         ("sorted_order", lambda v: (v[:, :, None] > v[:, None]).sum(axis=2)),
         ("spread_of", lambda z: torch.tensor(unit(z)).std(dim=0, correction=0).mean() * z.shape[1] ** 0.5),
+        ("put_back", filled),
+        ("mean_answer", lambda z: sum(torch.tensor(order).softmax(dim=1) for order in z) / len(z)),
+        (
+            "all_prompts_loss",
+            lambda z, o, c: cross_entropy(torch.tensor(z).flatten(1), torch.tensor(o * z.shape[2] + c)),
+        ),
+        ("map_to", lambda x, y: y.T @ np.linalg.inv(x @ x.T) @ x + np.outer([1, -1], null_vector(x))),
+        ("step_of_places", step_of_weights),
+        ("share_that_follows", lambda a, b, named: np.mean(b == np.argsort(named)[a])),
         ("possible", lambda p, n: bool(np.isin(f"{p:.2f}", [f"{100 * k / n:.2f}" for k in range(n + 1)]))),
         ("population_sd", lambda sd, n: (sd**2 * (n - 1) / n) ** 0.5),
         (

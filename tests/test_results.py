@@ -49,24 +49,38 @@ def spread(n, mean, sd):
 
 
 def test_rows_are_compared_cohort_by_cohort(recorded):
-    base = np.linspace(60, 80, 12)
+    n = COHORTS["core"]
+    base = np.linspace(60, 80, n)
     recorded("scratch", base)
-    runs = recorded("model 1", base + spread(12, 3, 2))
+    runs = recorded("model 1", base + spread(n, 3, 2))
     line = runs.compare({"gain": ("model 1", "scratch")}).loc["gain"]
     t = stats.ttest_1samp((runs.accuracy("model 1")["model 1"] - runs.accuracy("scratch")["scratch"]), 0)
-    assert (line["n"], line["difference"], line["sd"]) == pytest.approx((12, 3, 2), abs=0.1)
+    assert (line["n"], line["difference"], line["sd"]) == pytest.approx((n, 3, 2), abs=0.1)
     assert (line["low"], line["high"]) == pytest.approx(t.confidence_interval(), abs=1e-9)
     assert (line["low 90"], line["high 90"]) == pytest.approx(t.confidence_interval(0.9), abs=1e-9)
-    none = runs.compare({"half": ("model 1", "model 0")})
-    assert none.loc["half", "n"] == 0
-    assert none.columns.equals(runs.compare({"gain": ("model 1", "scratch")}).columns)  # so that a figure can draw it
+    empty = runs.compare({"half": ("model 1", "model 0")})
+    assert empty.loc["half", "n"] == 0
+    assert empty.drop(columns="n").isna().all(axis=None)  # what has no record is drawn as an empty line
+    assert list(empty) == list(runs.compare({"gain": ("model 1", "scratch")}))
 
 
 def test_only_cohorts_of_both_rows_count(recorded):
-    recorded("scratch", [60, 70])
-    runs = recorded("model 1", [61, 72, 99])
-    assert runs.compare({"gain": ("model 1", "scratch")}).loc["gain", ["difference", "n"]].tolist() == [1.5, 2]
-    assert runs.accuracy("scratch", "model 1").isna().sum().tolist() == [1, 0]
+    few, more = COHORTS["misregistration"], COHORTS["core"]
+    recorded("misregistered", np.full(few, 60.0))
+    runs = recorded("model 1", [*np.linspace(61, 63, few), *np.full(more - few, 99.0)])
+    line = runs.compare({"gain": ("model 1", "misregistered")}).loc["gain"]
+    assert (line["difference"], line["n"]) == (pytest.approx(2, abs=0.1), few)
+    assert runs.accuracy("misregistered", "model 1").isna().sum().tolist() == [more - few, 0]
+
+
+def test_a_difference_has_no_interval_before_its_cohorts_are_all_there(recorded):
+    recorded("scratch", spread(COHORTS["core"], 60, 2))
+    runs = recorded("model 1", spread(COHORTS["core"] - 1, 65, 2))
+    line = runs.compare({"gain": ("model 1", "scratch")}).loc["gain"]
+    assert line["n"] == COHORTS["core"] - 1
+    assert line.drop("n").isna().all()
+    assert runs.complete("scratch")
+    assert not runs.complete("scratch", "model 1")
 
 
 def test_measures_read_the_confusion_by_truth(recorded):

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from livervlm import text
 from livervlm.compat import import_torchvision
 from livervlm.errors import InputError
+from livervlm.lesions import CLASS_NAMES
 from livervlm.paths import data_file
 from livervlm.phases import order_names
-from livervlm.prompts import build_prompt, prompts_by_order, templates
+from livervlm.prompts import build_prompt, descriptions, prompts_by_order, templates
 from livervlm.text import TEXT_ENCODERS, encode_text, find_weights, read_bank, run_encoder, text_bank
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "book" / "tools"))
@@ -116,6 +117,13 @@ def test_unknown_template_and_encoder_are_refused():
         prompts_by_order("plain", CLASSES, ("NC",))
     with pytest.raises(InputError, match="text encoder 'clip' is unknown: choose one of bert, minilm"):
         encode_text(["a"], "clip")
+
+
+def test_a_description_does_without_the_names_of_its_class():
+    assert set(descriptions()) == set(CLASS_NAMES)
+    for name, words in descriptions().items():
+        said = set(words.lower().replace(",", "").split())
+        assert not said & {name.lower(), CLASS_NAMES[name].lower(), "hyperplasia", "carcinoma"}
 
 
 def test_the_shipped_bank_holds_every_prompt_of_the_book():

@@ -10,12 +10,13 @@ import itertools
 from livervlm.lesions import CLASS_NAMES
 from livervlm.paths import data_file
 from livervlm.phases import PHASE_NAMES
-from livervlm.prompts import prompts_by_order, templates
+from livervlm.prompts import descriptions, prompts_by_order, templates
 from livervlm.text import run_encoder, write_bank
 
 
 def book_prompts() -> list[str]:
-    """Every prompt of every template for any two to four phases in acquisition order, and all their orders."""
+    """Names and descriptions of the classes, and every prompt of every template for any two to four phases, in all
+    orders of those."""
     protocols = itertools.chain.from_iterable(itertools.combinations(PHASE_NAMES, k) for k in (2, 3, 4))
     prompts = [
         prompt
@@ -25,7 +26,7 @@ def book_prompts() -> list[str]:
         for variants in order
         for prompt in variants
     ]
-    return list(dict.fromkeys(prompts))
+    return list(dict.fromkeys([*CLASS_NAMES.values(), *descriptions().values(), *prompts]))
 
 
 if __name__ == "__main__":

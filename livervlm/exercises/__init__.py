@@ -1,0 +1,17 @@
+"""What judges the answers to the book's exercises: `exercises.NAME(answer)` says in words what is wrong.
+
+No solution stands here.  A checker knows values that can be worked out by hand, or puts an answer back into the
+question, and it runs on small arrays of its own, so that it does not matter what data a reader has.
+"""
+
+from .augmentation import all_prompts_loss, mean_answer, put_back
+from .clip_zero_shot import class_vectors, contrastive_loss, offset_needed
+from .encoders import extra_loss, inflated, shown_equivalent
+from .judge import CHECKERS
+from .liver_vlm import scale_needed, scaled_softmax
+from .luck import false_alarms, holm_adjusted, resample_patients
+from .multi_phase_ct import patient_groups, washes_out, window
+from .paper_numbers import corrected_interval, population_sd, possible
+from .phase_shuffle import sorted_order, spread_of
+from .prompts import map_to, share_that_follows, step_of_places
+from .report import paired_difference, verdict_of, winners_luck
