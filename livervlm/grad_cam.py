@@ -1,4 +1,4 @@
-"""Grad-CAM: which places of a picture a score rests on (Selvaraju et al. 2017; paper section 4.4).
+"""Grad-CAM: which places of a picture a score rests on (Selvaraju et al. 2017; paper section 4.4), and its checks.
 
 Maps here are raw and signed: nothing is cut off at zero and nothing is rescaled, so that maps of several classes can be
 shown on one colour scale.  A positive place speaks for the score, a negative one against it.
@@ -7,7 +7,9 @@ shown on one colour scale.  A positive place speaks for the score, a negative on
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
+from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -72,6 +74,28 @@ def grad_cam_at(encoder: ImageEncoder, score: Score, images: Tensor, layer: nn.M
 def on_pixels(maps: Tensor, size: int) -> Tensor:
     """Maps (B, K, h, w) spread over the picture, (B, K, size, size), bilinear."""
     return interpolate(maps, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def precision_over_prevalence(values: np.ndarray, part: np.ndarray, within: np.ndarray) -> float:
+    """Average precision with which values (S, S) find a part, over the part's share: 1 where they know nothing.
+
+    part, within: (S, S) bool; only pixels of `within` are ranked.  nan where none of them is in the part, or all are.
+    """
+    found = part[within]
+    if found.all() or not found.any():
+        return float("nan")
+    return average_precision_score(found, values[within]) / found.mean()
+
+
+def energy_over_area(values: np.ndarray, part: np.ndarray, within: np.ndarray) -> float:
+    """The part's share of all that is positive within `within`, over its share of the area: 1 where values are even.
+
+    The first share alone is the relevance mass accuracy of Arras et al. (2022).  nan where nothing is positive.
+    """
+    positive, area = values[within].clip(min=0), part[within].mean()
+    if not area or not positive.any():
+        return float("nan")
+    return positive[part[within]].sum() / positive.sum() / area
 
 
 @torch.no_grad()

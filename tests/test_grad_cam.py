@@ -100,7 +100,9 @@ def test_a_cosine_has_maps_of_mean_zero_and_a_logit_has_not(head, pictures):
     assert maps.mean(dim=(2, 3)).abs().max() < 1e-4 * maps.abs().max()
     logits = grad_cam(linear.encoder, class_score(linear), pictures)
     with torch.no_grad():
-        expected = (linear.head(linear.encoder(pictures), None) - linear.head.bias) / 4  # the sum of a map is w . f / places
+        expected = (
+            linear.head(linear.encoder(pictures), None) - linear.head.bias
+        ) / 4  # the sum of a map is w . f / places
     assert torch.allclose(logits.mean(dim=(2, 3)), expected, atol=1e-6)
 
 
