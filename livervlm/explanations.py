@@ -61,6 +61,7 @@ SEEN = 0.02, 0.9  # share of the lesion in its slice that a part must have to be
 SHIFT = 16  # pixels: half a place of the map
 EDGE = 0.15  # of the lesion's diameter: how deep its "edge" goes, a place that is drawn and not caused
 SANITY_EVERY = 6  # patients, for the checks that need many networks
+COLUMNS = "slice", "part", "precision", "energy", "mass"
 BATCH = 32
 # Of a ResNet, from the end: what is drawn anew step by step.
 STAGES = {"head": ("head",)} | {f"stage {i}": (f"encoder.body.layer{i}",) for i in (4, 3, 2, 1)}
@@ -90,17 +91,18 @@ class Tested:
         return lesion & (depth < EDGE * diameter)
 
 
-def scored_patients(chunks: int = CHUNKS, size: int = PROFILE.size, jobs: int = 1, progress: bool = True) -> Tested:
+def scored_patients(jobs: int = 1, progress: bool = True) -> Tested:
     """The patients whose maps are scored, made once and then read from the cache."""
+    size, seeds = PROFILE.size, range(FIRST_SEED, FIRST_SEED + CHUNKS)
     key = json.dumps([PHANTOM_VERSION, CHUNK, OFF_CENTRE, SEEN, size])
     folder = cache_home().absolute() / "explained" / f"patients-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
-    todo = [seed for seed in range(FIRST_SEED, FIRST_SEED + chunks) if not (folder / str(seed)).exists()]
+    todo = [seed for seed in seeds if not (folder / str(seed)).exists()]
     made = Parallel(jobs, return_as="generator_unordered")(delayed(_make_chunk)(s, size, folder) for s in todo)
     for _ in bar(made, f"{sum(CHUNK.values())} phantom patients each", progress, total=len(todo)):
         pass
     found: dict[str, list[LesionSet]] = {}
-    for i in range(chunks):
-        for file in sorted((folder / str(FIRST_SEED + i)).iterdir()):
+    for i, seed in enumerate(seeds):
+        for file in sorted((folder / str(seed)).iterdir()):
             part = LesionSet.load(file)
             found.setdefault(file.stem, []).append(replace(part, patient=part.patient + i * sum(CHUNK.values())))
     joined = {name: _joined(parts) for name, parts in found.items()}
@@ -241,7 +243,7 @@ def scored(maps: Tensor, tested: Tested) -> dict[str, list]:
     of the picture.  None: the map has nothing positive there.
     """
     on_slices, lesion = _on_slices(maps, tested), tested.part("lesion")
-    lines: dict[str, list] = {name: [] for name in ("slice", "part", "precision", "energy", "mass")}
+    lines: dict[str, list] = {name: [] for name in COLUMNS}
     for name in ("lesion", "edge", *PARTS):
         part = tested.part(name)
         for i in range(len(part)) if name in ("lesion", "edge") else tested.gone.get(name, ([],))[0]:
@@ -361,7 +363,7 @@ def read(out: str | Path | None = None) -> list[dict]:
 
 def lines(records: Iterable[dict]) -> pd.DataFrame:
     """A line for each network or baseline, tested slice and part: class, precision, energy, mass, fall, changed."""
-    tables = []
+    tables = [pd.DataFrame(columns=[*COLUMNS, "fall", "changed", "arm", "cohort", "class"])]
     for one in records:
         for name, columns in one.get("baselines", {one["arm"]: one.get("parts")}).items():
             table = pd.DataFrame(columns).assign(arm=name, cohort=one.get("cohort", -1))
