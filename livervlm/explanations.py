@@ -47,11 +47,12 @@ from .reproduce import Cell, cohort_of
 from .rois import Study, extract_rois
 from .rows import all_rows
 
-# Arm -> row of rows.json.  ResNet18's last map is 2 x 2 at the size of the other records and 7 x 7 at the paper's.
-ARMS = {"scratch": "scratch", "phase shuffle": "model 1", "augmentation": "model 2", "FC": "FC, phase shuffle"}
-# Phase shuffle's row once more: never trained, and trained on labels that belong to other patients.
+ARMS = "scratch", "model 1", "model 2", "FC, phase shuffle"  # rows of rows.json
+# Model 1 once more: never trained, and trained on labels that belong to other patients.
+REFERENCE = "model 1"
 CONTROLS = UNTRAINED, PERMUTED = "untrained", "labels permuted"
 BASELINES = "baselines"
+# ResNet18's last map has 2 x 2 places at the size of the other records, and 7 x 7 at the paper's.
 PROFILE = replace(get_profile("recorded"), name="explained", size=224)
 COHORTS = 3
 FIRST_SEED = 6_000_000  # of the patients whose maps are scored; far from those of all cohorts and pools
@@ -162,9 +163,9 @@ def _off_centre(patient: Patient, study: Study) -> Study:
 
 def explained_model(arm: str, cohort: int) -> LiverVLM:
     """The network of an arm, trained on a cohort of the population protocol; trained once, then read from the cache."""
-    row = all_rows()[ARMS[arm if arm in ARMS else "phase shuffle"]]
+    row = all_rows()[arm if arm in ARMS else REFERENCE]
     key = hashlib.sha256(json.dumps([arm, row.departures, asdict(PROFILE), PHANTOM_VERSION]).encode()).hexdigest()[:10]
-    folder = cache_home().absolute() / "explained" / f"{arm.replace(' ', '-')}-{key}-cohort{cohort}"
+    folder = cache_home().absolute() / "explained" / f"{_slug(arm)}-{key}-cohort{cohort}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
@@ -182,6 +183,10 @@ def explained_model(arm: str, cohort: int) -> LiverVLM:
             model.save_pretrained(folder, {**run_provenance(), **where, "data": data_provenance(lesions)})
             Path(choices["checkpoint"]).unlink(missing_ok=True)
     return LiverVLM.from_pretrained(folder)
+
+
+def _slug(arm: str) -> str:
+    return arm.replace(",", "").replace(" ", "-")
 
 
 def _permuted(lesions: LesionSet, seed: int) -> np.ndarray:
@@ -339,7 +344,7 @@ def _rounded(values) -> list:
 
 def record(out: str | Path, arm: str, cohort: int) -> None:
     """Train and examine a network, or judge the baselines, on one thread; nothing where the record lies there."""
-    path = Path(out) / f"{arm.replace(' ', '-')}{'' if arm == BASELINES else f'-cohort{cohort}'}.json"
+    path = Path(out) / f"{_slug(arm)}{'' if arm == BASELINES else f'-cohort{cohort}'}.json"
     if path.exists():
         return
     start = time.monotonic()
@@ -389,11 +394,11 @@ def how_much(table: pd.DataFrame) -> pd.DataFrame:
     """Is a larger claim followed by a larger fall?  Spearman's rank correlation of mass and fall, by arm, class, part.
 
     The mean over an arm's networks, with a 95 % interval for one network by Fisher's z: the same patients are shown
-    to all, so that more networks do not narrow it.  A baseline's claim is held against the falls of `phase shuffle`.
+    to all, so that more networks do not narrow it.  A baseline's claim is held against the falls of model 1.
     """
     falls = table[table["fall"].notna()]
     known = falls[falls["arm"].isin([*ARMS, *CONTROLS])]
-    reference = known[known["arm"] == "phase shuffle"].set_index(["cohort", "slice", "part"])["fall"]
+    reference = known[known["arm"] == REFERENCE].set_index(["cohort", "slice", "part"])["fall"]
     rows = []
     for (arm, kind, part), mine in table.groupby(["arm", "class", "part"]):
         if arm in (*ARMS, *CONTROLS):

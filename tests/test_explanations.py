@@ -200,18 +200,22 @@ def test_permuted_labels_go_by_patient():
 
 
 def test_networks_and_baselines_are_recorded_once_and_read(tested, tmp_path):
-    todo = [(explanations.BASELINES, 0), ("FC", 0), ("untrained", 1)]
+    todo = [(explanations.BASELINES, 0), ("FC, phase shuffle", 0), ("untrained", 1)]
     for one in todo:
         explanations.record(tmp_path, *one)
     files = {file: file.read_bytes() for file in tmp_path.glob("*.json")}
-    assert {file.name for file in files} == {"baselines.json", "FC-cohort0.json", "untrained-cohort1.json"}
+    assert {file.name for file in files} == {
+        "baselines.json",
+        "FC-phase-shuffle-cohort0.json",
+        "untrained-cohort1.json",
+    }
     for one in todo:
         explanations.record(tmp_path, *one)
     assert all(file.read_bytes() == before for file, before in files.items())
-    assert read_record(tmp_path / "FC-cohort0.json")["data"]["fingerprint"] == tested.slices.fingerprint()
+    assert read_record(tmp_path / "FC-phase-shuffle-cohort0.json")["data"]["fingerprint"] == tested.slices.fingerprint()
 
     table = lines(explanations.read(tmp_path))
-    assert set(table["arm"]) == {"FC", "untrained", "middle", "rim", "edges", "noise", "ceiling"}
+    assert set(table["arm"]) == {"FC, phase shuffle", "untrained", "middle", "rim", "edges", "noise", "ceiling"}
     assert (table[table["part"] == "lesion"].groupby("arm").size() == 30).all()
     assert set(table[table["part"] == "nodules"]["class"]) == {"HEM"}
     # The same weights are drawn for an arm and a cohort, whoever asks.
@@ -231,8 +235,8 @@ def made_up(arm: str, cohort: int, mass, fall, precision=None) -> pd.DataFrame:
 
 def test_a_mean_over_patients_whose_networks_are_averaged_first():
     precision = np.array([1.0, 2.0, 3.0, np.nan])
-    table = pd.concat([made_up("FC", c, precision, precision, precision + c) for c in (0, 1)])
-    found = where(table).loc[("FC", "FNH", "scar")]
+    table = pd.concat([made_up("FC, phase shuffle", c, precision, precision, precision + c) for c in (0, 1)])
+    found = where(table).loc[("FC, phase shuffle", "FNH", "scar")]
     assert (found["mean"], found["sd"], found["patients"], found["networks"]) == (2.5, 1.0, 3, 2)
     assert found["high"] - found["mean"] == pytest.approx(4.3027 / np.sqrt(3), abs=1e-3)  # t of 2 degrees of freedom
 
@@ -243,14 +247,14 @@ def test_claims_that_rank_like_the_falls_and_baselines_held_against_them():
     half = fall + np.sqrt(3) * rng.normal(size=200)  # a correlation of .5
     table = pd.concat(
         [
-            made_up("phase shuffle", 0, np.exp(fall), fall),
-            made_up("FC", 0, -fall, fall),
+            made_up("model 1", 0, np.exp(fall), fall),
+            made_up("FC, phase shuffle", 0, -fall, fall),
             made_up("scratch", 0, half, fall),
             made_up("middle", -1, fall, np.nan),
         ]
     )
     found = how_much(table)
-    for arm, value in {"phase shuffle": 1, "FC": -1, "middle": 1}.items():
+    for arm, value in {"model 1": 1, "FC, phase shuffle": -1, "middle": 1}.items():
         assert found.loc[(arm, "FNH", "scar"), "mean"] == pytest.approx(value), arm
     scratch = found.loc[("scratch", "FNH", "scar")]
     assert scratch["low"] < 0.48 < scratch["high"]
