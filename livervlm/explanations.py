@@ -34,7 +34,7 @@ from .errors import InputError
 from .experiments import config_for, train_model
 from .grad_cam import class_score, energy_over_area, grad_cam, on_pixels, phase_effect, precision_over_prevalence
 from .lesions import LesionSet, images
-from .model import LiverVLM
+from .model import LiverVLM, read_card
 from .paths import cache_home, data_file, folder_written_whole
 from .phantom import PHANTOM_VERSION, Knobs, Patient, draw_patients, phantom_study
 from .phantom.anatomy import PARTS
@@ -45,7 +45,7 @@ from .progress import bar
 from .records import data_provenance, read_record, run_provenance, write_record
 from .reproduce import Cell, cohort_of
 from .rois import Study, extract_rois
-from .rows import all_rows
+from .rows import Row, all_rows
 
 ARMS = "scratch", "model 1", "model 2", "FC, phase shuffle"  # rows of rows.json
 # Model 1 once more: never trained, and trained on labels that belong to other patients.
@@ -122,7 +122,7 @@ def _make_chunk(seed: int, size: int, folder: Path) -> None:
     made: dict[str, list[dict]] = {}
     for number, patient in enumerate(draw_patients(seed, CHUNK, Knobs(uncertain=True))):
         label = list(CHUNK).index(patient.kind)
-        for name, slice_ in _slice_of(patient, size).items():
+        for name, slice_ in slices_without(patient, size).items():
             made.setdefault(name, []).append({**slice_, "label": label, "patient": number, "group": 1})
     with folder_written_whole(folder / str(seed)) as new:
         for name, rows in made.items():
@@ -132,8 +132,11 @@ def _make_chunk(seed: int, size: int, folder: Path) -> None:
             LesionSet(**columns, **masks, classes=tuple(CHUNK), source=source).save(new / f"{name}.safetensors")
 
 
-def _slice_of(patient: Patient, size: int) -> dict[str, dict]:
-    """The slice with most of the patient's parts, whole and without each part that it shows."""
+def slices_without(patient: Patient, size: int) -> dict[str, dict]:
+    """The slice with most of a patient's parts: "whole", and without the "lesion" and without each part that it shows.
+
+    Each with `hu` (P, S, S) and `spacing`, as in a `LesionSet`; the whole also with its `masks` (P, S, S).
+    """
     study = _off_centre(patient, phantom_study(patient))
     whole = extract_rois(study, size, phases=CANONICAL, margin=MARGIN)
     area = {name: mask.any(axis=1).sum(axis=(1, 2)) for name, mask in whole.masks.items()}  # (slices,) pixels
@@ -163,9 +166,7 @@ def _off_centre(patient: Patient, study: Study) -> Study:
 
 def explained_model(arm: str, cohort: int) -> LiverVLM:
     """The network of an arm, trained on a cohort of the population protocol; trained once, then read from the cache."""
-    row = all_rows()[arm if arm in ARMS else REFERENCE]
-    key = hashlib.sha256(json.dumps([arm, row.departures, asdict(PROFILE), PHANTOM_VERSION]).encode()).hexdigest()[:10]
-    folder = cache_home().absolute() / "explained" / f"{_slug(arm)}-{key}-cohort{cohort}"
+    row, folder = _row(arm), _folder(arm, cohort)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
@@ -183,6 +184,16 @@ def explained_model(arm: str, cohort: int) -> LiverVLM:
             model.save_pretrained(folder, {**run_provenance(), **where, "data": data_provenance(lesions)})
             Path(choices["checkpoint"]).unlink(missing_ok=True)
     return LiverVLM.from_pretrained(folder)
+
+
+def _row(arm: str) -> Row:
+    return all_rows()[arm if arm in ARMS else REFERENCE]
+
+
+def _folder(arm: str, cohort: int) -> Path:
+    settings = [arm, _row(arm).departures, asdict(PROFILE), PHANTOM_VERSION]
+    key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:10]
+    return cache_home().absolute() / "explained" / f"{_slug(arm)}-{key}-cohort{cohort}"
 
 
 def _slug(arm: str) -> str:
@@ -425,6 +436,7 @@ def main() -> None:
     parser.add_argument("--cohorts", type=int, default=COHORTS, help="networks of each arm")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--out", required=True, metavar="FOLDER", help="of the records")
+    parser.add_argument("--model", metavar="FOLDER", help="also write the first network of model 1, in half precision")
     options = parser.parse_args()
     try:
         scored_patients(jobs=options.jobs)
@@ -434,6 +446,9 @@ def main() -> None:
         )
         for _ in bar(made, "networks", total=len(todo)):
             pass
+        if options.model:
+            model, card = explained_model(REFERENCE, 0), read_card(_folder(REFERENCE, 0))
+            model.half().save_pretrained(options.model, card["provenance"])
     except InputError as error:
         parser.error(str(error))
 

@@ -257,6 +257,60 @@ def arm_curves(values: Mapping[str, pd.DataFrame], ylabel: str, xlabel: str = ""
     return figure
 
 
+def map_grid(
+    pictures: np.ndarray, maps: Mapping[str, np.ndarray], titles: Sequence[str], limit: float | None = None
+) -> Figure:
+    """Maps over the pictures they belong to, a row for each name, a column for each picture.
+
+    pictures: (n, S, S) in grey.  maps: name -> (n, S, S).  limit: one scale for all, from -limit (blue) to limit (red);
+    without it each map is stretched from its own least value to its own largest, as packages do.
+    """
+    n = len(pictures)
+    figure, axes = plt.subplots(
+        len(maps), n, figsize=(1.75 * n + 0.8, 1.9 * len(maps) + 0.2), squeeze=False, layout="constrained"
+    )
+    for row, (name, values) in zip(axes, maps.items(), strict=True):
+        for axis, picture, values_of_one in zip(row, pictures, np.asarray(values), strict=True):
+            axis.imshow(picture, cmap="gray")
+            least, most = (-limit, limit) if limit else (values_of_one.min(), values_of_one.max())
+            shown = axis.imshow(values_of_one, cmap="RdBu_r" if limit else "inferno", vmin=least, vmax=most, alpha=0.55)
+            axis.set(xticks=[], yticks=[])
+        row[0].set_ylabel(name)
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title)
+    if limit:
+        figure.colorbar(shown, ax=axes, shrink=0.8, pad=0.01)
+    return figure
+
+
+def part_scores(scores: pd.DataFrame, xlabel: str, nothing: float) -> Figure:
+    """Means with 95 % intervals, a line for each class and part, side by side for arms and baselines.
+
+    scores: as `explanations.where` or `how_much` gives them.  nothing: what a map gets that knows nothing, dashed.
+    Arms have their colours and dots; baselines are grey, each with a sign of its own.
+    """
+    arms = list(scores.index.unique("arm"))
+    grey = [arm for arm in arms if arm not in ARMS]
+    lines = list(dict.fromkeys(f"{kind}: {part}" for _, kind, part in scores.index))
+    figure, axis = plt.subplots(figsize=(7.5, 1.2 + (0.14 * len(arms) + 0.15) * len(lines)), layout="constrained")
+    axis.axvline(nothing, color="0.3", linestyle="--", linewidth=1)
+    for i, arm in enumerate(arms):
+        mine = scores.xs(arm, level="arm")
+        at = [lines.index(f"{kind}: {part}") + 0.75 * ((i + 0.5) / len(arms) - 0.5) for kind, part in mine.index]
+        marker = "o" if arm in ARMS else "sv^DPX*"[grey.index(arm)]
+        ends = [mine["mean"] - mine["low"], mine["high"] - mine["mean"]]
+        style = {"fmt": marker, "color": ARMS.get(arm, "0.45"), "markersize": 5, "elinewidth": 1.2}
+        axis.errorbar(mine["mean"], at, xerr=ends, label=arm, **style)
+    axis.set(yticks=range(len(lines)), yticklabels=lines, xlabel=xlabel)
+    axis.set_ylim(len(lines) - 0.5, -0.5)
+    for between in np.arange(len(lines) - 1) + 0.5:
+        axis.axhline(between, color="0.9", linewidth=0.8)
+    axis.grid(axis="x", alpha=0.3)
+    figure.legend(frameon=False, ncols=4, loc="outside upper center")
+    sns.despine(figure)
+    return figure
+
+
 def type_one_rates(rates: Mapping[float, Mapping[str, tuple[float, float]]], alpha: float = 0.05) -> Figure:
     """How often equal models are declared different, by the correlation within a patient, for each unit counted.
 

@@ -139,6 +139,7 @@ class LiverVLM(nn.Module):
         try:
             config = Config(**{key: tuple(v) if isinstance(v, list) else v for key, v in config.items()})
             weights = load_file(folder / "model.safetensors")
+            weights = {name: w.float() if w.is_floating_point() else w for name, w in weights.items()}  # also of halves
             model = cls(config, weights.get("head.text"))
             model.load_state_dict(weights)
         except (OSError, SafetensorError, RuntimeError, TypeError, AttributeError) as error:

@@ -509,6 +509,20 @@ WRONG = [  # the checker, a typical wrong answer, words that name the mistake
     ("extra_loss", lambda a, ah, b, bh: unshared((b - bh) - (a - ah), a, ah, b, bh), "You add four variances"),
     ("extra_loss", lambda a, ah, b, bh: unshared((b - bh) - (a - ah), b - bh, a - ah), "variances of the two losses"),
     ("extra_loss", lambda a, ah, b, bh: (((b - bh) - (a - ah)).mean(), 0), "the second number, the standard error"),
+    ("cam", lambda a, g: np.einsum("d,dhw->hw", g.mean((1, 2)), a).clip(min=0), "Keep what is negative"),
+    ("cam", lambda a, g: (a * g).sum(axis=0), "mean of its gradient over all places"),
+    ("cam", lambda a, g: np.einsum("d,dhw->hw", g.sum((1, 2)), a), "not its sum"),
+    ("cam", lambda a, g: (a * g.mean((1, 2), keepdims=True)).mean(axis=0), "do not average them"),
+    ("cam", lambda a, g: np.einsum("d,dhw->hw", g.max((1, 2)), a), "For two channels, 2 x 3 places: expected"),
+    ("energy", lambda v, p, w: v[w & p].sum() / v[w].sum() / p[w].mean(), "cut the map off at zero"),
+    ("energy", lambda v, p, w: abs(v[w & p]).sum() / abs(v[w]).sum() / p[w].mean(), "do not turn it over"),
+    ("energy", lambda v, p, w: v[w & p].clip(0).sum() / v[w].clip(0).sum(), "divide it by its share of the area"),
+    ("energy", lambda v, p, w: v[p].clip(0).sum() / v.clip(0).sum() / p.mean(), "Only pixels of the lesion count"),
+    ("fall_shares", lambda whole, no_lesion, no_part: (no_part - whole) / (whole - no_lesion), "turn the sign round"),
+    ("fall_shares", lambda whole, no_lesion, no_part: whole - no_part, "which is 2 here"),
+    ("fall_shares", lambda whole, no_lesion, no_part: (whole - no_part) / whole, "a score has no zero"),
+    ("fall_shares", lambda w, n, p: ((w - p) / (w - n)).clip(min=0), "the score is higher"),
+    ("fall_shares", lambda whole, no_lesion, no_part: no_part, "and three parts: expected"),
 ]
 
 

@@ -7,6 +7,7 @@ question, and it runs on small arrays of its own, so that it does not matter wha
 from .augmentation import all_prompts_loss, mean_answer, put_back
 from .clip_zero_shot import class_vectors, contrastive_loss, offset_needed
 from .encoders import extra_loss, inflated, shown_equivalent
+from .grad_cam import cam, energy, fall_shares
 from .judge import CHECKERS
 from .liver_vlm import scale_needed, scaled_softmax
 from .luck import false_alarms, holm_adjusted, resample_patients
