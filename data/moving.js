@@ -1,7 +1,7 @@
 // Figures that a reader moves in the page itself: no kernel, no library, nothing fetched.
 // Python writes `(this function)(key, spec)` into an output; the key finds that output's element wherever it stands.
 (key, spec) => {
-  const ARRAYS = { int16: Int16Array, float32: Float32Array };
+  const ARRAYS = { uint8: Uint8Array, int16: Int16Array, float32: Float32Array };
   const unpack = ({ dtype, data }) => new ARRAYS[dtype](Uint8Array.from(atob(data), (c) => c.charCodeAt(0)).buffer);
   const signed = (number) => String(number).replace("-", "−");
 
@@ -309,11 +309,98 @@
     show(network, slice, order);
   }
 
+  // -- Maps over the slices they belong to, on one scale or each on its own -----------------------------------
+  function mapReader(box) {
+    const { side, grid, phases, classes, labels, networks, outlined, masks } = spec;
+    const hu = unpack(spec.hu); // slices x phases x side x side
+    const maps = unpack(spec.maps); // networks x slices x classes x grid x grid
+    const bits = masks && unpack(masks); // slices x phases x side x side, a bit for each of `outlined`
+    const [low, high] = spec.window;
+    const widest = Math.max(...maps.map(Math.abs)) || 1;
+    const [FOR, AGAINST] = [[178, 24, 43], [33, 102, 172]]; // red and blue of one lightness
+    const [LESION, PART] = [[0, 0, 0], [240, 228, 66]];
+    let [network, slice, phase, scale, lines] = [0, 0, spec.phase, 0, masks ? 1 : 0];
+
+    const nets = choices("Network", networks, (index) => show({ network: index }));
+    const names = labels.map((label, index) => `${index + 1} ${classes[label]}`);
+    const slices = choices("Slice", names, (index) => show({ slice: index }));
+    const pictures = choices("Phase", phases, (index) => show({ phase: index }));
+    const scales = choices("Scale", ["one for all", "each by itself"], (index) => show({ scale: index }));
+    const shownLines = choices("Outlines", ["none", "lesion and parts"], (index) => show({ lines: index }));
+    const canvases = classes.map(() => make("canvas", { width: side, height: side, role: "img" }));
+    const captions = classes.map(() => make("span", {}));
+    const panels = canvases.map((canvas, index) => make("div", {}, captions[index], canvas));
+    const ends = [make("span", {}), make("span", {})];
+    const status = make("p", { role: "status" });
+    box.append(nets.node, slices.node, pictures.node, scales.node, ...(masks ? [shownLines.node] : []));
+    box.append(make("div", { class: "columns maps" }, ...panels));
+    box.append(make("div", { class: "ramp-key" }, ends[0], make("div", {}), ends[1]), status);
+
+    /** Between which two places of the grid each of `side` pixels lies, and the share of the second. */
+    const between = Array.from({ length: side }, (_, x) => {
+      const at = Math.min(Math.max(((x + 0.5) * grid) / side - 0.5, 0), grid - 1);
+      const first = Math.min(Math.floor(at), Math.max(grid - 2, 0));
+      return [first, Math.min(first + 1, grid - 1), at - first];
+    });
+
+    const of = (array) => array.subarray((slice * phases.length + phase) * side ** 2).subarray(0, side ** 2);
+
+    function draw(canvas, map, least, most) {
+      paint(canvas, of(hu), low, high - low);
+      const context = canvas.getContext("2d");
+      const image = context.getImageData(0, 0, side, side);
+      const mask = bits && of(bits);
+      const edge = (i, bit) => [1, -1, side, -side].some((step) => !(mask[i + step] & bit));
+      const part = (2 << (outlined.length - 1)) - 2; // every bit but the lesion's
+      for (let i = 0; i < side ** 2; i += 1) {
+        const [[top, bottom, down], [left, right, across]] = [between[Math.floor(i / side)], between[i % side]];
+        const row = (y) => map[y * grid + left] * (1 - across) + map[y * grid + right] * across;
+        const value = row(top) * (1 - down) + row(bottom) * down;
+        const strength = (2 * (value - least)) / (most - least || 1) - 1; // -1 to 1
+        const over = strength < 0 ? AGAINST : FOR;
+        const share = 0.75 * Math.abs(strength);
+        let colour = [0, 1, 2].map((c) => image.data[4 * i + c] * (1 - share) + over[c] * share);
+        if (lines && mask[i] & 1 && edge(i, 1)) colour = LESION;
+        if (lines && mask[i] & part && edge(i, mask[i] & part)) colour = PART;
+        image.data.set(colour, 4 * i);
+      }
+      context.putImageData(image, 0, 0);
+    }
+
+    function show(chosen) {
+      ({ network, slice, phase, scale, lines } = { network, slice, phase, scale, lines, ...chosen });
+      const pressed = [network, slice, phase, scale, lines];
+      [nets, slices, pictures, scales, shownLines].forEach((row, i) => row.show(pressed[i]));
+      const start = (network * labels.length + slice) * classes.length;
+      const digits = (value) => signed(value.toFixed(4));
+      classes.forEach((name, index) => {
+        const map = maps.subarray((start + index) * grid ** 2).subarray(0, grid ** 2);
+        const own = [Math.min(...map), Math.max(...map)];
+        draw(canvases[index], map, ...(scale ? own : [-widest, widest]));
+        captions[index].textContent = name + (index === labels[slice] ? " (true)" : "");
+        const said = `from ${digits(own[0])} to ${digits(own[1])}`;
+        const over = `over the ${phases[phase]} phase of slice ${slice + 1}`;
+        canvases[index].setAttribute("aria-label", `Map of ${name} ${over}, ${said}`);
+        canvases[index].title = said;
+      });
+      const words = scale ? ["its lowest", "its highest"] : [-widest, widest].map(digits);
+      ends.forEach((end, i) => (end.textContent = words[i]));
+      const all = maps.subarray(start * grid ** 2).subarray(0, classes.length * grid ** 2);
+      const reach = `${digits(Math.min(...all))} to ${digits(Math.max(...all))}`;
+      const parts = outlined.slice(1).filter((_, i) => lines && of(bits).some((mask) => mask & (2 << i)));
+      status.textContent =
+        `${networks[network]}, slice ${slice + 1}, ${classes[labels[slice]]}: its maps go from ${reach}` +
+        (lines ? `. Black: lesion; yellow: ${parts.join(", ") || "nothing"}` : "");
+    }
+    show({});
+  }
+
   const figures = {
     window_level: windowLevel,
     similarity_space: similaritySpace,
     interval_and_pairs: intervalAndPairs,
     phase_order: phaseOrder,
+    map_reader: mapReader,
   };
   for (const box of document.querySelectorAll(`[data-moving="${key}"]:not([data-ready])`)) {
     box.dataset.ready = "";

@@ -17,9 +17,10 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy import stats
+from scipy.ndimage import zoom
 
 from .errors import InputError
-from .figures import PALETTE, lesion_grid
+from .figures import PALETTE, lesion_grid, map_grid
 from .lesions import WINDOW, LesionSet
 from .paths import data_file
 from .phases import order_names, orders
@@ -33,6 +34,7 @@ WINDOWS = (
     ("bone", 400, 1800),
 )
 MOST_ROWS = 24  # each travels in the page
+LARGEST = 112  # pixels a side of a slice under a map
 SCALES = (("1", 1.0), ("10", 10.0), ("1/0.07", 1 / 0.07))  # a figure starts with the last
 # What `interval_and_pairs` moves: the number of pairs; the sd of their differences and the true difference, in points.
 RANGES = PAIRS, SDS, DIFFERENCES = np.arange(3, 101), np.arange(1, 8.5, 0.5), np.arange(0, 6.5, 0.5)
@@ -198,6 +200,53 @@ def phase_order(
     return MovingFigure(spec, figure, alt)
 
 
+def map_reader(lesions: LesionSet, rows: Sequence[int], maps: Mapping[str, np.ndarray]) -> MovingFigure:
+    """Grad-CAM maps of every class over some slices, on one scale for all or each stretched by itself.
+
+    maps: name of a network -> (rows, C, g, g), raw and signed.  Where the set has masks, the lesion and its causal
+    parts are outlined.  Slices are shown at 112 pixels a side at most.
+    """
+    rows = _checked_rows(lesions, rows)
+    given = {name: np.asarray(values, np.float32) for name, values in maps.items()}
+    if not given:
+        raise InputError("no maps: give those of at least one network, by its name")
+    grid = next(iter(given.values())).shape[-1]
+    shape = len(rows), len(lesions.classes), grid, grid
+    for name, values in given.items():
+        if values.shape != shape or grid < 2:
+            raise InputError(f"maps of {name}: shape {values.shape}; expected {shape}, rows x classes x a square grid")
+        if not np.isfinite(values).all():
+            raise InputError(f"maps of {name}: some are not finite; look at the network's weights")
+    step = -(-lesions.size // LARGEST)
+    side, phase = lesions.size // step, len(lesions.phases) // 2
+    hu = lesions.hu[rows][..., : side * step, : side * step]
+    hu = hu.reshape(*hu.shape[:2], side, step, side, step).mean(axis=(3, 5))
+    spec = {
+        "figure": "map_reader",
+        "hu": _packed(np.rint(hu).astype(np.int16)),
+        "side": side,
+        "window": WINDOW,
+        "phases": lesions.phases,
+        "phase": phase,
+        "classes": lesions.classes,
+        "labels": lesions.label[rows].tolist(),
+        "networks": list(given),
+        "grid": grid,
+        "maps": _packed(np.stack(list(given.values()))),
+        "outlined": lesions.mask_names,
+    }
+    if lesions.masks is not None:
+        middle = slice(step // 2, side * step, step)
+        spec["masks"] = _packed(lesions.masks[rows][..., middle, middle])
+    first, truth = next(iter(given)), lesions.classes[lesions.label[rows[0]]]
+    ours = given[first][0]
+    over = np.stack([zoom(one, side / grid, order=1, grid_mode=True, mode="nearest") for one in ours])
+    under = np.repeat(hu[:1, phase], len(over), axis=0)
+    still = map_grid(under, {first: over}, lesions.classes, float(np.abs(ours).max()) or 1.0)
+    alt = f"A lesion ({truth}) under the map of each class: red for it, blue against it; network {first}."
+    return MovingFigure(spec, still, alt)
+
+
 def _checked_rows(lesions: LesionSet, rows: Sequence[int]) -> np.ndarray:
     """`rows` as an array, where each is a slice of `lesions` and a page can carry them all."""
     rows = np.asarray(rows)
@@ -228,7 +277,7 @@ def _chances(margin: float, quantiles: np.ndarray) -> np.ndarray:
 
 
 def _packed(array: np.ndarray) -> dict[str, str]:
-    """An int16 or float32 array as the script reads it: little-endian, row by row."""
+    """A uint8, int16 or float32 array as the script reads it: little-endian, row by row."""
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return {"dtype": array.dtype.name, "data": _base64(little.tobytes())}
 

@@ -1,6 +1,7 @@
 """The figures that move without a kernel, in a real browser and in every way that a page can take them in."""
 
 import base64
+import dataclasses
 import json
 import re
 import shutil
@@ -11,11 +12,13 @@ import torch
 from conftest import CLASSES, make_toy
 from playwright.sync_api import sync_playwright
 from scipy import stats
+from scipy.ndimage import binary_erosion
 
 from livervlm.comparisons import Comparison, power, verdicts
 from livervlm.errors import InputError
+from livervlm.grad_cam import on_pixels
 from livervlm.metrics import calibration
-from livervlm.moving import WINDOWS, interval_and_pairs, phase_order, similarity_space, window_level
+from livervlm.moving import WINDOWS, interval_and_pairs, map_reader, phase_order, similarity_space, window_level
 from livervlm.phases import order_names, orders
 from livervlm.prompts import prompts_by_order
 
@@ -376,11 +379,99 @@ def test_margins_that_cannot_be_shown(margin):
         interval_and_pairs(margin)
 
 
+@pytest.fixture(scope="module")
+def seen_maps():
+    """Raw maps of two networks, one of which says a tenth: (rows, classes, 5, 5)."""
+    rng = np.random.default_rng(0)
+    return {name: scale * rng.normal(size=(len(ROWS), 4, 5, 5)) for name, scale in (("loud", 1), ("soft", 0.1))}
+
+
+def painted(hu: np.ndarray, one: np.ndarray, least: float, most: float) -> np.ndarray:
+    """What a canvas should show: HU in grey under a map (g, g) spread over it, blue at `least`, red at `most`."""
+    grey = windowed(hu, 40, 400)[..., None]
+    values = on_pixels(torch.from_numpy(one)[None, None], len(hu))[0, 0].numpy()[..., None]
+    strength = 2 * (values - least) / (most - least) - 1
+    share = 0.75 * np.abs(strength)
+    return grey * (1 - share) + np.where(strength < 0, [33, 102, 172], [178, 24, 43]) * share
+
+
+def check_maps(page, toy, maps, network, slice_, phase, limit=None) -> None:
+    """Every class's map lies over the chosen slice, without outlines; on its own scale where there is no limit."""
+    hu, truth = toy.hu[ROWS[slice_], phase], toy.label[ROWS[slice_]]
+    for canvas, one in zip(page.locator("canvas").all(), maps[network][slice_], strict=True):
+        least, most = (-limit, limit) if limit else (one.min(), one.max())
+        assert np.abs(drawn(canvas)[..., :3] - painted(hu, one, least, most)).max() < 1.5
+    captions = page.locator(".maps > div").all_inner_texts()
+    assert captions == [f"{c} (true)" if i == truth else c for i, c in enumerate(toy.classes)]
+
+
+def test_maps_are_read_by_network_slice_phase_and_scale(page, toy, seen_maps):
+    page.set_content(document(map_reader(toy, ROWS, seen_maps)._repr_html_()))
+    limit = max(np.abs(values).max() for values in seen_maps.values())
+    page.get_by_role("button", name="none").click()
+    check_maps(page, toy, seen_maps, "loud", 0, 1, limit)
+    page.get_by_role("button", name="soft").click()
+    page.get_by_role("button", name="3 ", exact=False).click()
+    page.get_by_role("button", name="PV").click()
+    check_maps(page, toy, seen_maps, "soft", 2, 2, limit)
+    ends = [float(text.replace("−", "-")) for text in page.locator(".ramp-key span").all_inner_texts()]
+    assert ends == pytest.approx([-limit, limit], abs=1e-4)
+    page.get_by_role("button", name="each by itself").focus()
+    page.keyboard.press("Enter")
+    check_maps(page, toy, seen_maps, "soft", 2, 2)
+    assert page.locator(".ramp-key span").all_inner_texts() == ["its lowest", "its highest"]
+    said = [float(n.replace("−", "-")) for n in re.findall(r"−?\d\.\d+", page.get_by_role("status").inner_text())]
+    assert said == pytest.approx([seen_maps["soft"][2].min(), seen_maps["soft"][2].max()], abs=1e-4)
+
+
+def test_lesion_and_part_are_outlined_and_nothing_else_changes(page, toy, seen_maps):
+    page.set_content(document(map_reader(toy, ROWS, seen_maps)._repr_html_()))
+    with_lines = drawn(page.locator("canvas").first)
+    page.get_by_role("button", name="none").click()
+    without = drawn(page.locator("canvas").first)
+    lesion, scar = (toy.mask(name)[ROWS[0], 1] for name in ("lesion", "scar"))
+    changed = (with_lines != without).any(axis=2)
+    assert (with_lines[scar] == [240, 228, 66, 255]).all()
+    inside = binary_erosion(lesion)
+    assert (with_lines[lesion & ~inside] == [0, 0, 0, 255]).all()
+    assert not changed[(inside & ~scar) | ~lesion].any()
+    assert "yellow" not in page.get_by_role("status").inner_text()
+    page.get_by_role("button", name="lesion and parts").click()
+    assert page.get_by_role("status").inner_text().endswith("Black: lesion; yellow: scar")
+
+
+def test_maps_without_masks_fit_a_phone(browser, toy, seen_maps):
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    bare = dataclasses.replace(toy, masks=None, mask_names=())
+    html = map_reader(bare, ROWS, seen_maps)._repr_html_()
+    page.set_content(document('<meta name="viewport" content="width=device-width">', html))
+    assert page.get_by_text("Outlines").count() == 0
+    check_maps(page, toy, seen_maps, "loud", 0, 1, max(np.abs(values).max() for values in seen_maps.values()))
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("maps", "message"),
+    [
+        ({}, "at least one network"),
+        ({"A": np.zeros((3, 4, 5, 4))}, r"maps of A: shape \(3, 4, 5, 4\); expected \(3, 4, 4, 4\)"),
+        ({"A": np.zeros((3, 4, 5, 5)), "B": np.zeros((3, 4, 7, 7))}, "maps of "),
+        ({"A": np.zeros((3, 4, 1, 1))}, "maps of A: shape"),
+        ({"A": np.full((3, 4, 5, 5), np.nan)}, "maps of A: some are not finite"),
+    ],
+)
+def test_maps_that_cannot_be_shown(toy, maps, message):
+    with pytest.raises(InputError, match=message):
+        map_reader(toy, ROWS, maps)
+
+
 def test_outputs_stay_small():
     toy = make_toy(size=64)
     assert len(window_level(toy, range(8))._repr_html_()) < 600_000
     assert len(interval_and_pairs(2)._repr_html_()) < 200_000
     assert len(phase_order(toy, range(8), {"plain": np.zeros((8, 6, 2, 4))})._repr_html_()) < 600_000
+    assert len(map_reader(make_toy(size=224), range(4), {"plain": np.zeros((4, 4, 7, 7))})._repr_html_()) < 800_000
 
 
 def test_an_output_is_reproducible_and_carries_the_very_numbers(toy, output):
