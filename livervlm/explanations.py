@@ -119,37 +119,45 @@ def _joined(parts: list[LesionSet]) -> LesionSet:
 
 def _make_chunk(seed: int, size: int, folder: Path) -> None:
     """Draw one seed's patients and keep a set of whole slices, and one for each part that some of them have not."""
-    made: dict[str, list[dict]] = {}
+    made: dict[str, list[LesionSet]] = {}
     for number, patient in enumerate(draw_patients(seed, CHUNK, Knobs(uncertain=True))):
-        label = list(CHUNK).index(patient.kind)
-        for name, slice_ in slices_without(patient, size).items():
-            made.setdefault(name, []).append({**slice_, "label": label, "patient": number, "group": 1})
+        names, slices = slices_without(patient, size)
+        for i, name in enumerate(names):
+            made.setdefault(name, []).append(replace(slices.subset([i]), patient=np.array([number])))
     with folder_written_whole(folder / str(seed)) as new:
-        for name, rows in made.items():
-            columns = {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+        for name, parts in made.items():
             source = {"kind": "phantom, explained", "version": str(PHANTOM_VERSION), "seed": str(seed), "without": name}
-            masks = {"mask_names": MASK_NAMES} if "masks" in columns else {}
-            LesionSet(**columns, **masks, classes=tuple(CHUNK), source=source).save(new / f"{name}.safetensors")
+            masks = {} if name == "whole" else {"masks": None, "mask_names": ()}
+            replace(_joined(parts), source=source, **masks).save(new / f"{name}.safetensors")
 
 
-def slices_without(patient: Patient, size: int) -> dict[str, dict]:
-    """The slice with most of a patient's parts: "whole", and without the "lesion" and without each part that it shows.
+def slices_without(patient: Patient, size: int) -> tuple[list[str], LesionSet]:
+    """The slice with most of a patient's parts: "whole", without the "lesion", and without each part that it shows.
 
-    Each with `hu` (P, S, S) and `spacing`, as in a `LesionSet`; the whole also with its `masks` (P, S, S).
+    Returns these names and as many slices, all with the masks of the whole one.
     """
     study = _off_centre(patient, phantom_study(patient))
     whole = extract_rois(study, size, phases=CANONICAL, margin=MARGIN)
     area = {name: mask.any(axis=1).sum(axis=(1, 2)) for name, mask in whole.masks.items()}  # (slices,) pixels
     parts = {name: pixels for name, pixels in area.items() if name != "lesion"}
     best = int(np.argmax(sum(parts.values()) if parts else area["lesion"]))
-    bits = sum(mask[best].astype(np.uint8) << MASK_NAMES.index(name) for name, mask in whole.masks.items())
-    found = {"whole": {"hu": whole.hu[best], "spacing": whole.spacing[best], "masks": bits}}
     seen = [n for n, pixels in parts.items() if SEEN[0] <= pixels[best] / area["lesion"][best] <= SEEN[1]]
-    for name in ("lesion", *seen):
+    names, hu = ["whole", "lesion", *seen], [whole.hu[best]]
+    for name in names[1:]:
         gone = replace(phantom_study(patient, without=name), box=study.box, centres=study.centres, masks={})
-        rois = extract_rois(gone, size, phases=CANONICAL, margin=MARGIN)
-        found[name] = {"hu": rois.hu[best], "spacing": rois.spacing[best]}
-    return found
+        hu.append(extract_rois(gone, size, phases=CANONICAL, margin=MARGIN).hu[best])
+    bits = sum(mask[best].astype(np.uint8) << MASK_NAMES.index(name) for name, mask in whole.masks.items())
+    n = len(names)
+    return names, LesionSet(
+        np.stack(hu),
+        label=np.full(n, list(CHUNK).index(patient.kind)),
+        patient=np.zeros(n),
+        group=np.ones(n),
+        spacing=np.tile(whole.spacing[best], (n, 1)),
+        classes=tuple(CHUNK),
+        masks=np.tile(bits, (n, 1, 1, 1)),
+        mask_names=MASK_NAMES,
+    )
 
 
 def _off_centre(patient: Patient, study: Study) -> Study:
@@ -378,13 +386,16 @@ def read(out: str | Path | None = None) -> list[dict]:
 
 
 def lines(records: Iterable[dict]) -> pd.DataFrame:
-    """A line for each network or baseline, tested slice and part: class, precision, energy, mass, fall, changed."""
-    tables = [pd.DataFrame(columns=[*COLUMNS, "fall", "changed", "arm", "cohort", "class"])]
+    """A line for each network or baseline, slice and part: class, precision, energy, mass, fall, changed, right."""
+    tables = [pd.DataFrame(columns=[*COLUMNS, "fall", "changed", "arm", "cohort", "class", "right"])]
     for one in records:
         for name, columns in one.get("baselines", {one["arm"]: one.get("parts")}).items():
             table = pd.DataFrame(columns).assign(arm=name, cohort=one.get("cohort", -1))
-            tables.append(table.assign(**{"class": np.array(one["classes"])[table["slice"]]}))
-    return pd.concat(tables, ignore_index=True)
+            table["class"], right = np.array(one["classes"])[table["slice"]], one.get("right")
+            tables.append(table.assign(right=np.array(right)[table["slice"]] if right else None))
+    table = pd.concat(tables, ignore_index=True)
+    numbers = ["precision", "energy", "mass", "fall", "changed"]
+    return table.assign(**{name: table[name].astype(float) for name in numbers})
 
 
 def where(table: pd.DataFrame, measure: str = "precision") -> pd.DataFrame:

@@ -286,13 +286,13 @@ def map_grid(
 def part_scores(scores: pd.DataFrame, xlabel: str, nothing: float) -> Figure:
     """Means with 95 % intervals, a line for each class and part, side by side for arms and baselines.
 
-    scores: as `explanations.where` or `how_much` gives them.  nothing: what a map gets that knows nothing, dashed.
-    Arms have their colours and dots; baselines are grey, each with a sign of its own.
+    scores: as `explanations.where` or `how_much` gives them.  nothing: what a map gets that knows nothing, dashed;
+    unless it is 0 the axis is one of ratios.  Arms have their colours and dots; baselines are grey, with signs.
     """
     arms = list(scores.index.unique("arm"))
     grey = [arm for arm in arms if arm not in ARMS]
     lines = list(dict.fromkeys(f"{kind}: {part}" for _, kind, part in scores.index))
-    figure, axis = plt.subplots(figsize=(7.5, 1.2 + (0.14 * len(arms) + 0.15) * len(lines)), layout="constrained")
+    figure, axis = plt.subplots(figsize=(7.5, 1.2 + (0.11 * len(arms) + 0.15) * len(lines)), layout="constrained")
     axis.axvline(nothing, color="0.3", linestyle="--", linewidth=1)
     for i, arm in enumerate(arms):
         mine = scores.xs(arm, level="arm")
@@ -301,6 +301,9 @@ def part_scores(scores: pd.DataFrame, xlabel: str, nothing: float) -> Figure:
         ends = [mine["mean"] - mine["low"], mine["high"] - mine["mean"]]
         style = {"fmt": marker, "color": ARMS.get(arm, "0.45"), "markersize": 5, "elinewidth": 1.2}
         axis.errorbar(mine["mean"], at, xerr=ends, label=arm, **style)
+    if nothing:
+        axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter("{x:g}")
     axis.set(yticks=range(len(lines)), yticklabels=lines, xlabel=xlabel)
     axis.set_ylim(len(lines) - 0.5, -0.5)
     for between in np.arange(len(lines) - 1) + 0.5:
