@@ -16,7 +16,7 @@ from livervlm.experiments import config_for
 from livervlm.explanations import Tested, how_much, lines, where
 from livervlm.grad_cam import energy_over_area, precision_over_prevalence
 from livervlm.lesions import images
-from livervlm.model import FCHead, LiverVLM
+from livervlm.model import FCHead, LiverVLM, read_card
 from livervlm.phantom import make_cohort
 from livervlm.records import read_record
 
@@ -221,6 +221,20 @@ def test_networks_and_baselines_are_recorded_once_and_read(tested, tmp_path):
     # The same weights are drawn for an arm and a cohort, whoever asks.
     one, other = (explanations.explained_model("untrained", 1).state_dict() for _ in range(2))
     assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_one_command_trains_records_and_writes_the_network_of_the_chapter(tested, tmp_path, monkeypatch):
+    for name, value in {"ARMS": ("scratch",), "CONTROLS": ("untrained",), "REFERENCE": "scratch"}.items():
+        monkeypatch.setattr(explanations, name, value)
+    out, folder = tmp_path / "records", tmp_path / "network"
+    monkeypatch.setattr("sys.argv", ["x", "--cohorts", "1", "--out", str(out), "--model", str(folder)])
+    explanations.main()
+    assert {file.stem for file in out.iterdir()} == {"baselines", "scratch-cohort0", "untrained-cohort0"}
+    full, half = explanations.explained_model("scratch", 0), LiverVLM.from_pretrained(folder)
+    few = images(tested.slices, slice(4))
+    assert torch.allclose(full(few), half(few), atol=0.2)
+    assert (folder / "model.safetensors").stat().st_size < 25e6
+    assert read_card(folder)["provenance"]["cohort"] == 0
 
 
 def test_no_record_is_an_empty_table(tmp_path):

@@ -96,3 +96,38 @@ def test_curves_without_a_record_are_empty_and_quiet(recwarn):
     figure = arm_curves({"scratch": empty}, "accuracy, %")
     figure.canvas.draw()
     assert not [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)]
+
+
+def test_maps_share_one_scale_or_have_each_its_own():
+    rng = np.random.default_rng(0)
+    pictures, maps = (
+        rng.random((3, 8, 8)),
+        {"loud": rng.normal(size=(3, 8, 8)), "soft": 0.1 * rng.normal(size=(3, 8, 8))},
+    )
+    drawn = figures.map_grid(pictures, maps, ["a", "b", "c"])
+    overlays = [axis.images[1] for axis in drawn.axes]
+    every = [one for values in maps.values() for one in values]
+    assert [image.get_clim() for image in overlays] == [(one.min(), one.max()) for one in every]
+    assert all(np.array_equal(axis.images[0].get_array(), pictures[i % 3]) for i, axis in enumerate(drawn.axes))
+    drawn = figures.map_grid(pictures, maps, ["a", "b", "c"], limit=2.0)
+    assert len(drawn.axes) == 7  # and a colour bar
+    assert {axis.images[1].get_clim() for axis in drawn.axes[:6]} == {(-2.0, 2.0)}
+
+
+def test_scores_of_parts_stand_in_their_lines_with_their_intervals():
+    index = pd.MultiIndex.from_tuples(
+        [("model 1", "FNH", "scar"), ("model 1", "HEM", "nodules"), ("middle", "FNH", "scar")],
+        names=["arm", "class", "part"],
+    )
+    scores = pd.DataFrame({"mean": [2.0, 1.0, 5.0], "low": [1.5, 0.9, 4.0], "high": [2.5, 1.1, 6.0]}, index=index)
+    (axis,) = figures.part_scores(scores, "score", nothing=1).axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["FNH: scar", "HEM: nodules"]
+    assert axis.get_xscale() == "log"
+    first, second = axis.containers
+    assert same_color(first[0].get_color(), ARMS["model 1"])
+    assert list(first[0].get_xdata()) == [2.0, 1.0]
+    assert np.rint(np.array(first[0].get_ydata(), float)).tolist() == [0, 1]
+    assert np.rint(np.array(second[0].get_ydata(), float)).tolist() == [0]
+    assert second[2][0].get_segments()[0][:, 0].tolist() == [4.0, 6.0]
+    (axis,) = figures.part_scores(scores, "correlation", nothing=0).axes
+    assert axis.get_xscale() == "linear"

@@ -165,6 +165,17 @@ def test_a_saved_model_answers_the_same_and_needs_no_text_encoder(head, tmp_path
     assert read_card(tmp_path / "model")["provenance"] == {"seed": 3}
 
 
+@pytest.mark.usefixtures("tiny_encoder")
+def test_a_model_in_half_precision_is_read_in_full(tmp_path):
+    net = LiverVLM(config(), bank()).eval()
+    images = torch.randn(4, 3, 16, 16)
+    answers = net(images)
+    net.half().save_pretrained(tmp_path / "model")
+    again = LiverVLM.from_pretrained(tmp_path / "model")
+    assert {value.dtype for value in again.state_dict().values()} == {torch.float32, torch.int64}
+    assert torch.allclose(again(images), answers, atol=0.05)
+
+
 def spoil_config(folder, change):
     card = json.loads((folder / "config.json").read_text())
     change(card)

@@ -9,7 +9,7 @@ from .judge import Wrong, array_of, checker, expect
 def cam(answer):
     """A Grad-CAM map from features and gradients."""
     features = np.zeros((2, 2, 3))
-    features[0, 0, 0], features[1, 1, 2] = 4, 3
+    features[0, 0, 0], features[1, 0, 0], features[1, 1, 2] = 4, 1, 3
     gradients = np.zeros((2, 2, 3))
     gradients[0], gradients[1, 0, 0] = 0.5, -6  # means .5 and -1
     expected = 0.5 * features[0] - features[1]
