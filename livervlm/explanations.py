@@ -46,6 +46,7 @@ from .records import data_provenance, read_record, run_provenance, write_record
 from .reproduce import Cell, cohort_of
 from .rois import Study, extract_rois
 from .rows import Row, all_rows
+from .training import best_device
 
 ARMS = "scratch", "model 1", "model 2", "FC, phase shuffle"  # rows of rows.json
 # Model 1 once more: never trained, and trained on labels that belong to other patients.
@@ -241,9 +242,8 @@ def examine(model: LiverVLM, tested: Tested, seed: int = 0) -> dict:
     columns["changed"] = [changed for _, changed in both]
 
     other = pictures[_of_another_class(tested.slices.label)]
-    parts = zip(pictures.split(BATCH), other.split(BATCH), strict=True)
-    effects = torch.cat([phase_effect(model.encoder, score, *part) for part in parts])
-    effects = effects[torch.arange(len(label)), :, label]  # (N, P)
+    effects = [phase_effect(model.encoder, score, *part).cpu() for part in _batches(model, pictures, other)]
+    effects = torch.cat(effects)[torch.arange(len(label)), :, label]  # (N, P)
     found["phases"] = {p: _rounded(effects[:, i]) for i, p in enumerate(model.config.phases)}
 
     moved = pad(pictures, (SHIFT, 0, SHIFT, 0), mode="replicate")[..., :-SHIFT, :-SHIFT]
@@ -313,19 +313,21 @@ def ceiling(tested: Tested, shape: tuple[int, int]) -> dict[str, list]:
 
 def true_class_maps(model: LiverVLM, pictures: Tensor, label: Tensor) -> Tensor:
     """Grad-CAM of each picture's own class, (N, h, w), on the CPU."""
-    device = next(model.parameters()).device
-    parts = zip(pictures.split(BATCH), label.split(BATCH), strict=True)
-    return torch.cat(
-        [grad_cam(model.encoder, class_score(model), p.to(device))[torch.arange(len(p)), at].cpu() for p, at in parts]
-    )
+    every = [grad_cam(model.encoder, class_score(model), part).cpu() for (part,) in _batches(model, pictures)]
+    return torch.cat(every)[torch.arange(len(label)), label]
 
 
 @torch.no_grad()
 def _scores(model: LiverVLM, pictures: Tensor) -> Tensor:
     """The explained scores of every class, (N, C), on the CPU."""
-    device = next(model.parameters()).device
     score = class_score(model)
-    return torch.cat([score(model.encoder(part.to(device))).cpu() for part in pictures.split(BATCH)])
+    return torch.cat([score(model.encoder(part)).cpu() for (part,) in _batches(model, pictures)])
+
+
+def _batches(model: LiverVLM, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Tensors of one length part by part, on the model's device."""
+    device = next(model.parameters()).device
+    return (tuple(part.to(device) for part in parts) for parts in zip(*(t.split(BATCH) for t in tensors), strict=True))
 
 
 def _randomised(model: LiverVLM, seed: int) -> Iterator[tuple[str, LiverVLM]]:
@@ -374,7 +376,7 @@ def record(out: str | Path, arm: str, cohort: int) -> None:
         found = {name: scored(maps, tested) for name, maps in baselines(tested, shape).items()}
         found = {"baselines": {**found, "ceiling": ceiling(tested, shape)}}
     else:
-        found = {"cohort": cohort, **examine(explained_model(arm, cohort), tested, cohort)}
+        found = {"cohort": cohort, **examine(explained_model(arm, cohort).to(best_device()), tested, cohort)}
     about = {"arm": arm, "profile": asdict(PROFILE), "data": data_provenance(tested.slices)}
     about["classes"] = [tested.slices.classes[label] for label in tested.slices.label]
     write_record(path, {**run_provenance(), **about, **found, "seconds": round(time.monotonic() - start, 1)})
