@@ -316,7 +316,7 @@
     const maps = unpack(spec.maps); // networks x slices x classes x grid x grid
     const bits = masks && unpack(masks); // slices x phases x side x side, a bit for each of `outlined`
     const [low, high] = spec.window;
-    const widest = Math.max(...maps.map(Math.abs)) || 1;
+    const widest = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
     const [FOR, AGAINST] = [[178, 24, 43], [33, 102, 172]]; // red and blue of one lightness
     const [LESION, PART] = [[0, 0, 0], [240, 228, 66]];
     let [network, slice, phase, scale, lines] = [0, 0, spec.phase, 0, masks ? 1 : 0];
@@ -325,11 +325,11 @@
     const names = labels.map((label, index) => `${index + 1} ${classes[label]}`);
     const slices = choices("Slice", names, (index) => show({ slice: index }));
     const pictures = choices("Phase", phases, (index) => show({ phase: index }));
-    const scales = choices("Scale", ["one for all", "each by itself"], (index) => show({ scale: index }));
+    const scales = choices("Scale", ["one for all", "one for this slice", "each by itself"], (index) => show({ scale: index }));
     const shownLines = choices("Outlines", ["none", "lesion and parts"], (index) => show({ lines: index }));
     const canvases = classes.map(() => make("canvas", { width: side, height: side, role: "img" }));
-    const captions = classes.map(() => make("span", {}));
-    const panels = canvases.map((canvas, index) => make("div", {}, captions[index], canvas));
+    const [captions, reaches] = [0, 1].map(() => classes.map(() => make("span", {})));
+    const panels = canvases.map((canvas, index) => make("div", {}, captions[index], canvas, reaches[index]));
     const ends = [make("span", {}), make("span", {})];
     const status = make("p", { role: "status" });
     box.append(nets.node, slices.node, pictures.node, scales.node, ...(masks ? [shownLines.node] : []));
@@ -350,7 +350,7 @@
       const context = canvas.getContext("2d");
       const image = context.getImageData(0, 0, side, side);
       const mask = bits && of(bits);
-      const edge = (i, bit) => [1, -1, side, -side].some((step) => !(mask[i + step] & bit));
+      const edges = (i) => mask[i] & ~(mask[i + 1] & mask[i - 1] & mask[i + side] & mask[i - side]); // a bit for each
       const part = (2 << (outlined.length - 1)) - 2; // every bit but the lesion's
       for (let i = 0; i < side ** 2; i += 1) {
         const [[top, bottom, down], [left, right, across]] = [between[Math.floor(i / side)], between[i % side]];
@@ -360,8 +360,7 @@
         const over = strength < 0 ? AGAINST : FOR;
         const share = 0.75 * Math.abs(strength);
         let colour = [0, 1, 2].map((c) => image.data[4 * i + c] * (1 - share) + over[c] * share);
-        if (lines && mask[i] & 1 && edge(i, 1)) colour = LESION;
-        if (lines && mask[i] & part && edge(i, mask[i] & part)) colour = PART;
+        if (lines && edges(i)) colour = edges(i) & part ? PART : LESION;
         image.data.set(colour, 4 * i);
       }
       context.putImageData(image, 0, 0);
@@ -372,25 +371,29 @@
       const pressed = [network, slice, phase, scale, lines];
       [nets, slices, pictures, scales, shownLines].forEach((row, i) => row.show(pressed[i]));
       const start = (network * labels.length + slice) * classes.length;
-      const digits = (value) => signed(value.toFixed(4));
+      const all = maps.subarray(start * grid ** 2).subarray(0, classes.length * grid ** 2);
+      const top = widest(scale ? all : maps);
+      const digits = (value) => signed(value.toPrecision(2));
       classes.forEach((name, index) => {
         const map = maps.subarray((start + index) * grid ** 2).subarray(0, grid ** 2);
         const own = [Math.min(...map), Math.max(...map)];
-        draw(canvases[index], map, ...(scale ? own : [-widest, widest]));
+        draw(canvases[index], map, ...(scale === 2 ? own : [-top, top]));
         captions[index].textContent = name + (index === labels[slice] ? " (true)" : "");
-        const said = `from ${digits(own[0])} to ${digits(own[1])}`;
+        reaches[index].textContent = `${digits(own[0])} to ${digits(own[1])}`;
         const over = `over the ${phases[phase]} phase of slice ${slice + 1}`;
-        canvases[index].setAttribute("aria-label", `Map of ${name} ${over}, ${said}`);
-        canvases[index].title = said;
+        canvases[index].setAttribute("aria-label", `Map of ${name} ${over}`);
       });
-      const words = scale ? ["its lowest", "its highest"] : [-widest, widest].map(digits);
+      const words = scale === 2 ? ["its lowest", "its highest"] : [-top, top].map(digits);
       ends.forEach((end, i) => (end.textContent = words[i]));
-      const all = maps.subarray(start * grid ** 2).subarray(0, classes.length * grid ** 2);
-      const reach = `${digits(Math.min(...all))} to ${digits(Math.max(...all))}`;
+      const means = [
+        "one colour is one value in all networks, slices and classes",
+        "one colour is one value in these maps only",
+        "one colour is another value in each map",
+      ][scale];
       const parts = outlined.slice(1).filter((_, i) => lines && of(bits).some((mask) => mask & (2 << i)));
       status.textContent =
-        `${networks[network]}, slice ${slice + 1}, ${classes[labels[slice]]}: its maps go from ${reach}` +
-        (lines ? `. Black: lesion; yellow: ${parts.join(", ") || "nothing"}` : "");
+        `${networks[network]}, slice ${slice + 1}, ${classes[labels[slice]]}: ${means}.` +
+        (lines ? ` Black: lesion${parts.length ? `; yellow: ${parts.join(", ")}` : ""}` : "");
     }
     show({});
   }

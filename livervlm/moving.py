@@ -201,7 +201,7 @@ def phase_order(
 
 
 def map_reader(lesions: LesionSet, rows: Sequence[int], maps: Mapping[str, np.ndarray]) -> MovingFigure:
-    """Grad-CAM maps of every class over some slices, on one scale for all or each stretched by itself.
+    """Grad-CAM maps of every class over some slices, on one scale for all or for a slice, or each stretched by itself.
 
     maps: name of a network -> (rows, C, g, g), raw and signed.  Where the set has masks, the lesion and its causal
     parts are outlined.  Slices are shown at 112 pixels a side at most.
@@ -241,7 +241,7 @@ def map_reader(lesions: LesionSet, rows: Sequence[int], maps: Mapping[str, np.nd
     first, truth = next(iter(given)), lesions.classes[lesions.label[rows[0]]]
     ours = given[first][0]
     over = np.stack([zoom(one, side / grid, order=1, grid_mode=True, mode="nearest") for one in ours])
-    under = np.repeat(hu[:1, phase], len(over), axis=0)
+    under = np.repeat(hu[:1, phase].clip(*WINDOW), len(over), axis=0)
     still = map_grid(under, {first: over}, lesions.classes, float(np.abs(ours).max()) or 1.0)
     alt = f"A lesion ({truth}) under the map of each class: red for it, blue against it; network {first}."
     return MovingFigure(spec, still, alt)
