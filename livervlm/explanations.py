@@ -420,9 +420,7 @@ def how_much(table: pd.DataFrame) -> pd.DataFrame:
     The mean over an arm's networks, with a 95 % interval for one network by Fisher's z: the same patients are shown
     to all, so that more networks do not narrow it.  A baseline's claim is held against the falls of model 1.
     """
-    falls = table[table["fall"].notna()]
-    known = falls[falls["arm"].isin([*ARMS, *CONTROLS])]
-    reference = known[known["arm"] == REFERENCE].set_index(["cohort", "slice", "part"])["fall"]
+    reference = table[table["arm"] == REFERENCE].set_index(["cohort", "slice", "part"])["fall"].dropna()
     rows = []
     for (arm, kind, part), mine in table.groupby(["arm", "class", "part"]):
         if arm in (*ARMS, *CONTROLS):
