@@ -325,7 +325,8 @@
     const names = labels.map((label, index) => `${index + 1} ${classes[label]}`);
     const slices = choices("Slice", names, (index) => show({ slice: index }));
     const pictures = choices("Phase", phases, (index) => show({ phase: index }));
-    const scales = choices("Scale", ["one for all", "one for this slice", "each by itself"], (index) => show({ scale: index }));
+    const kinds = ["one for all", "one for this slice", "each by itself"];
+    const scales = choices("Scale", kinds, (index) => show({ scale: index }));
     const shownLines = choices("Outlines", ["none", "lesion and parts"], (index) => show({ lines: index }));
     const canvases = classes.map(() => make("canvas", { width: side, height: side, role: "img" }));
     const [captions, reaches] = [0, 1].map(() => classes.map(() => make("span", {})));

@@ -283,7 +283,7 @@ def baselines(tested: Tested, shape: tuple[int, int], seed: int = 0) -> dict[str
     """What knows nothing of a network, as maps (N, h, w) of the same resolution, each with a mean of 0 like Grad-CAM's.
 
     middle, rim: near to the lesion's centre, or far from it.  edges: Sobel's filter, summed over the phases.  noise.
-    The ceiling of that resolution, the true part itself, is another map for each part: `ceiling`.
+    The true part itself is another map for each part: `ceiling`.
     """
     lesion = tested.part("lesion")
     side = np.arange(lesion.shape[1])
@@ -299,7 +299,7 @@ def baselines(tested: Tested, shape: tuple[int, int], seed: int = 0) -> dict[str
 
 
 def ceiling(tested: Tested, shape: tuple[int, int]) -> dict[str, list]:
-    """The scores of the best map there could be: each part's own mask, averaged down to the map's places."""
+    """The scores of each part's own mask, averaged down to the map's places: about what the resolution allows."""
     lines: dict[str, list] = {}
     for name in ("lesion", "edge", *PARTS):
         maps = _coarse(tested.part(name), shape)
@@ -383,8 +383,12 @@ def record(out: str | Path, arm: str, cohort: int) -> None:
 
 
 def read(out: str | Path | None = None) -> list[dict]:
-    """All records of explained networks and of the baselines."""
-    return [read_record(path) for path in sorted(Path(out or data_file("results/grad_cam")).glob("*.json"))]
+    """All records of explained networks and of the baselines; `InputError` where they are not of the same patients."""
+    folder = Path(out or data_file("results/grad_cam"))
+    records = [read_record(path) for path in sorted(folder.glob("*.json"))]
+    if len({json.dumps([one["data"]["fingerprint"], one["profile"]]) for one in records}) > 1:
+        raise InputError(f"{folder}: records of other patients or another profile are among them; give each a folder")
+    return records
 
 
 def lines(records: Iterable[dict]) -> pd.DataFrame:

@@ -12,13 +12,14 @@ from torch import nn
 from livervlm import explanations
 from livervlm.compat import import_torchvision
 from livervlm.encoders import ImageEncoder
+from livervlm.errors import InputError
 from livervlm.experiments import config_for
 from livervlm.explanations import Tested, how_much, lines, where
 from livervlm.grad_cam import energy_over_area, precision_over_prevalence
 from livervlm.lesions import images
 from livervlm.model import FCHead, LiverVLM, read_card
 from livervlm.phantom import make_cohort
-from livervlm.records import read_record
+from livervlm.records import SCHEMA, read_record, write_record
 
 SIZE = 64
 
@@ -235,6 +236,16 @@ def test_one_command_trains_records_and_writes_the_network_of_the_chapter(tested
     assert torch.allclose(full(few), half(few), atol=0.2)
     assert (folder / "model.safetensors").stat().st_size < 25e6
     assert read_card(folder)["provenance"]["cohort"] == 0
+
+
+def test_records_of_other_patients_are_not_mixed(tmp_path):
+    for name, fingerprint in {"one": "a", "two": "a", "other": "b"}.items():
+        record = {"schema": SCHEMA, "data": {"fingerprint": fingerprint}, "profile": {"size": 64}}
+        write_record(tmp_path / f"{name}.json", record)
+    with pytest.raises(InputError, match="records of other patients"):
+        explanations.read(tmp_path)
+    (tmp_path / "other.json").unlink()
+    assert len(explanations.read(tmp_path)) == 2
 
 
 def test_no_record_is_an_empty_table(tmp_path):
