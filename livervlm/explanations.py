@@ -25,6 +25,7 @@ import pandas as pd
 import torch
 from filelock import FileLock
 from joblib import Parallel, delayed
+from pandas.api.typing import SeriesGroupBy
 from scipy import stats
 from scipy.ndimage import distance_transform_edt, sobel
 from torch import Tensor
@@ -412,10 +413,7 @@ def where(table: pd.DataFrame, measure: str = "precision") -> pd.DataFrame:
     """
     keys = ["arm", "class", "part"]
     each = table.dropna(subset=[measure]).groupby([*keys, "slice"])[measure].mean().groupby(keys)
-    found = pd.DataFrame({"mean": each.mean(), "sd": each.std(), "patients": each.size()})
-    half = found["sd"] / np.sqrt(found["patients"]) * stats.t.ppf(0.975, found["patients"] - 1)
-    networks = table.groupby(keys)["cohort"].nunique()
-    return found.assign(low=found["mean"] - half, high=found["mean"] + half, networks=networks)
+    return _with_interval(each).assign(networks=table.groupby(keys)["cohort"].nunique())
 
 
 def how_much(table: pd.DataFrame) -> pd.DataFrame:
@@ -424,26 +422,45 @@ def how_much(table: pd.DataFrame) -> pd.DataFrame:
     The mean over an arm's networks, with a 95 % interval for one network by Fisher's z: the same patients are shown
     to all, so that more networks do not narrow it.  A baseline's claim is held against the falls of model 1.
     """
-    reference = table[table["arm"] == REFERENCE].set_index(["cohort", "slice", "part"])["fall"].dropna()
-    rows = []
-    for (arm, kind, part), mine in table.groupby(["arm", "class", "part"]):
-        if arm in (*ARMS, *CONTROLS):
-            pairs = [one[["mass", "fall"]].dropna() for _, one in mine.groupby("cohort")]
-        else:
-            mass = mine.set_index("slice")["mass"]
-            pairs = [
-                pd.DataFrame({"mass": mass, "fall": of.droplevel(["cohort", "part"])}).dropna()
-                for _, of in reference[reference.index.get_level_values("part") == part].groupby("cohort")
-            ]
-        pairs = [pair for pair in pairs if len(pair) > 10]
-        if pairs:
-            z = np.arctanh(np.mean([stats.spearmanr(p["mass"], p["fall"]).statistic for p in pairs]))
-            n = min(map(len, pairs))
+    keys = ["arm", "class", "part"]
+    every = {}
+    for key, mine in _claims_and_falls(table).groupby(keys):
+        each = [one for _, one in mine.groupby("cohort") if len(one) > 10]
+        if each:
+            z = np.arctanh(np.mean([stats.spearmanr(one["mass"], one["fall"]).statistic for one in each]))
+            n = min(map(len, each))
             half = 1.96 * 1.03 / np.sqrt(n - 3)  # of a rank correlation, a little wider than Pearson's
-            low, mean, high = np.tanh([z - half, z, z + half])
-            rows.append((arm, kind, part, mean, low, high, n, len(pairs)))
-    names = ["arm", "class", "part", "mean", "low", "high", "patients", "networks"]
-    return pd.DataFrame(rows, columns=names).set_index(names[:3])
+            every[key] = (*np.tanh([z, z - half, z + half]), n, len(each))
+    index = pd.MultiIndex.from_tuples(every, names=keys)
+    return pd.DataFrame(every.values(), index, ["mean", "low", "high", "patients", "networks"])
+
+
+def within_patients(table: pd.DataFrame) -> pd.DataFrame:
+    """Of two parts of one patient, does the larger claim belong to the larger fall?  Kendall's tau, by arm.
+
+    1: always, -1: never, 0: as by chance.  Over the patients that show two parts or more, each with the mean over an
+    arm's networks; with a 95 % interval over patients.  Baselines as in `how_much`.
+    """
+    both = _claims_and_falls(table[table["part"].isin(PARTS)]).groupby(["arm", "cohort", "slice"])
+    both = both.filter(lambda one: len(one) > 1).groupby(["arm", "cohort", "slice"])[["mass", "fall"]]
+    tau = both.apply(lambda one: stats.kendalltau(one["mass"], one["fall"]).statistic)
+    each = tau.dropna().groupby(["arm", "slice"]).mean().groupby("arm")
+    return _with_interval(each)
+
+
+def _claims_and_falls(table: pd.DataFrame) -> pd.DataFrame:
+    """The lines that have both; a baseline has no falls of its own, and gets those of each network of model 1."""
+    networks = table["arm"].isin((*ARMS, *CONTROLS))
+    reference = table.loc[table["arm"] == REFERENCE, ["cohort", "slice", "part", "fall"]]
+    others = table[~networks].drop(columns=["cohort", "fall"]).merge(reference, on=["slice", "part"])
+    return pd.concat([table[networks], others]).dropna(subset=["mass", "fall"])
+
+
+def _with_interval(each: SeriesGroupBy) -> pd.DataFrame:
+    """Mean, sd and 95 % interval by t of groups with one number a patient."""
+    found = pd.DataFrame({"mean": each.mean(), "sd": each.std(), "patients": each.size()})
+    half = found["sd"] / np.sqrt(found["patients"]) * stats.t.ppf(0.975, found["patients"] - 1)
+    return found.assign(low=found["mean"] - half, high=found["mean"] + half)
 
 
 def main() -> None:

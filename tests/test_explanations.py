@@ -14,7 +14,7 @@ from livervlm.compat import import_torchvision
 from livervlm.encoders import ImageEncoder
 from livervlm.errors import InputError
 from livervlm.experiments import config_for
-from livervlm.explanations import Tested, how_much, lines, where
+from livervlm.explanations import Tested, how_much, lines, where, within_patients
 from livervlm.grad_cam import energy_over_area, precision_over_prevalence
 from livervlm.lesions import images
 from livervlm.model import FCHead, LiverVLM, read_card
@@ -284,3 +284,22 @@ def test_claims_that_rank_like_the_falls_and_baselines_held_against_them():
     scratch = found.loc[("scratch", "FNH", "scar")]
     assert scratch["low"] < 0.48 < scratch["high"]
     assert scratch["high"] - scratch["low"] == pytest.approx(2 * 1.96 * 1.03 / np.sqrt(197) * (1 - 0.48**2), rel=0.15)
+
+
+def test_parts_of_one_patient_that_are_ranked_as_the_falls_rank_them():
+    small, large = (
+        made_up("model 1", 0, np.array(mass), np.arange(4) + add)
+        for mass, add in (([1.0, 1, 1, 3], 0.0), ([2.0, 2, 2, 2], 0.5))
+    )  # the fourth claims more for the smaller fall
+    ours = pd.concat(
+        [small, large.assign(part="capsule"), made_up("model 1", 0, np.zeros(4), np.ones(4)).assign(part="lesion")]
+    )
+    lone = made_up("model 1", 0, np.ones(5), np.ones(5)).iloc[[4]]  # shows one part only
+    other = ours.assign(cohort=1, mass=-ours["mass"])  # a second network that is wrong where the first is right
+    middle = ours.assign(arm="middle", cohort=-1, fall=np.nan, mass=-ours["mass"])
+    found = within_patients(pd.concat([ours, lone, other.assign(arm="scratch"), middle]))
+    assert found["mean"].to_dict() == {"model 1": 0.5, "scratch": -0.5, "middle": -0.5}
+    assert (found["patients"] == 4).all()
+    assert found.loc["model 1", "sd"] == 1.0
+    both = within_patients(pd.concat([ours, other]))
+    assert both.loc["model 1", ["mean", "sd"]].tolist() == [0.0, 0.0]  # the networks of a patient are averaged first
