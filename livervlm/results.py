@@ -21,7 +21,7 @@ from .records import read_record
 from .reproduce import PROTOCOLS, cells
 from .rows import Row, declared
 
-NO_RECORD, NO_VERDICT = "no record yet", "no verdict yet"
+NO_VERDICT = "no verdict yet"
 LINE = ["difference", "sd", "low", "high", "low 90", "high 90", "n"]  # of a comparison
 
 
@@ -178,7 +178,7 @@ def claims(population: Runs | None = None, paper: Runs | None = None) -> pd.Data
         lines[contrast["claim"]] = {
             "table": contrast["table"] or "-",
             **(_printed(contrast["table"], sides) if contrast["table"] else {"printed": "-", "its folds": "-"}),
-            "five folds": f"{five['difference']:+.1f}, {five['n']:.0f} cohorts" if five["n"] else NO_RECORD,
+            "five folds": f"{five['difference']:+.1f}, {five['n']:.0f} cohorts" if five["n"] else "not run",
             "population": f"{ours['difference']:+.1f} ({ours['low']:+.1f} to {ours['high']:+.1f}), {ours['n']} cohorts"
             if ours["n"] >= ours["of"]
             else f"{ours['n']} of {ours['of']} cohorts",
@@ -193,7 +193,7 @@ def coverage() -> pd.DataFrame:
     for row in rows.all_rows().values():
         wanted = planned.get(row.set, 0)
         there, five = len(Runs().read(row.name)), len(Runs("paper").read(row.name)) // 5
-        why = "" if there or five else NO_RECORD if wanted else f"needs {row.needs}"
+        why = "" if there or five else "no record yet" if wanted else f"needs {row.needs}"
         lines[row.name] = {"set": row.set, "cohorts": there, "planned": wanted, "of five folds": five, "open": why}
     return pd.DataFrame.from_dict(lines, orient="index")
 

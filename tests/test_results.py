@@ -13,7 +13,7 @@ from livervlm.errors import InputError
 from livervlm.paths import data_file
 from livervlm.records import code_provenance, write_record
 from livervlm.reproduce import cells
-from livervlm.results import NO_RECORD, NO_VERDICT, Runs, claims, coverage
+from livervlm.results import NO_VERDICT, Runs, claims, coverage
 from livervlm.rows import all_rows, declared
 
 PATIENTS = 400
@@ -153,7 +153,7 @@ def test_claims_stand_beside_what_was_printed(recorded):
     first = table.loc["Phase-shuffle pretraining is better than training from scratch."]
     assert (first["table"], first["printed"], first["its folds"]) == (3, "+3.94", "-6.4 to +14.2")
     assert first["population"].startswith("+5.0 (")
-    assert (first["five folds"], first["verdict"]) == (NO_RECORD, "reproduced")
+    assert (first["five folds"], first["verdict"]) == ("not run", "reproduced")
     prompt = table.loc["The enriched prompt is better than the simple one."]
     assert (prompt["printed"], prompt["its folds"]) == ("+2.63", "not recovered: model 0")
     assert (prompt["population"], prompt["verdict"]) == (f"0 of {len(base)} cohorts", NO_VERDICT)
