@@ -4,6 +4,7 @@ Heavy imports stay inside the commands, so that `--help` is quick.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -19,6 +20,10 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)
+        sys.stdout.flush()  # here, where a closed pipe can be caught
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to flush at exit
+        return 1
     except (InputError, OSError) as error:  # OSError: a full disk, a folder where a file should be
         print(f"livervlm: error: {error}", file=sys.stderr)
         return 2

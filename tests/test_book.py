@@ -270,6 +270,8 @@ def test_roles_and_links(tmp_path, source, expected):
         ("[x](../notes.md)", "chapter.md:8: 'notes.md' is no page with a title in _toc.yml"),
         ("[x](lost.md)", "chapter.md:8: 'lost.md' is not a file of the book"),
         ("a[^1]\n\n[^1]: b", "chapter.md:10: a footnote does not show in Colab"),
+        ("```{code-cell}\nx = 1\nsay('as [](lost.md) tells')\n```", "chapter.md:10: '](lost.md)' leads nowhere"),
+        ("```{code-cell}\nsay('as {cite}`nobody` tells')\n```", "chapter.md:9: '{cite}`' leads nowhere"),
     ],
 )
 def test_what_cannot_be_shown_is_an_error_with_its_place(tmp_path, source, message):

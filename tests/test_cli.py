@@ -61,6 +61,15 @@ except SystemExit as end: print(end.code, {'torch', 'transformers', 'numpy'} & s
     assert shell(code=code).stdout.splitlines()[-1] == "0 set()"
 
 
+def test_a_reader_who_closes_the_pipe_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    start = [sys.executable, "-m", "livervlm.cli", "reproduce", "--list"]
+    ended = subprocess.run(start, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=120)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_shows_an_example_that_parses_and_says_what_it_is_not_for(command, capsys):
     with pytest.raises(SystemExit) as end:

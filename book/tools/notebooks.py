@@ -34,6 +34,8 @@ INLINE = re.compile(
     r"|(?P<untitled>\[)?\]\((?P<link>[^()\s]+)(?P<hint>\s+(?:\"[^\"]*\"|'[^']*'))?\)",
     re.DOTALL,
 )
+# In the code of a cell: what it prints is rendered as plain Markdown, in the book and in Colab.
+PRINTED_LINK = re.compile(r"\]\([\w/.-]+\.(?:md|ipynb)[#)]|\{(?:" + "|".join(ROLES) + r")\}`")
 TITLED = re.compile(r"(?P<text>.+?)\s*<(?P<target>[^<>]+)>", re.DOTALL)
 
 
@@ -49,6 +51,9 @@ def notebook_of(book: Book, source: Source) -> nbformat.NotebookNode:
     page = Page(book, source)
     for cell, line in zip(source.cells, source.lines, strict=True):
         folded = page.folded
+        if cell.cell_type == "code" and (found := PRINTED_LINK.search(cell.source)):
+            at = line + cell.source.count("\n", 0, found.start())
+            raise source.error(at, f"{found[0]!r} leads nowhere from the output of a cell: name the chapter")
         if cell.cell_type == "markdown":
             kind, text, metadata = "markdown", page.convert(cell.source, line).strip("\n"), {}
         elif folded:  # a cell cannot fold inside another, so a solution's code is shown, not run
