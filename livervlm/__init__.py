@@ -1,6 +1,10 @@
 """Liver-VLM: a vision-language model for focal liver lesions in multi-phase CT.
 
-For teaching and research, not for diagnosis.  Importing the package is cheap: every room is imported by name.
+For teaching and research, not for diagnosis.  The names of the face, in `__init__.pyi`, are imported when they are
+first used, so that importing the package is cheap.
 """
 
+import lazy_loader
+
 __version__ = "0.1.0"
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,1 @@
+from .results import Runs as Runs
