@@ -8,7 +8,8 @@ import torch
 
 from livervlm.compat import import_torchvision
 from livervlm.grad_cam import class_score, grad_cam, on_pixels
-from livervlm.model import Config, LiverVLM
+from livervlm.model import LiverVLM
+from livervlm.settings import Config
 
 import_torchvision()  # grad-cam imports it, too
 

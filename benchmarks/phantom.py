@@ -5,7 +5,7 @@ python benchmarks/phantom.py
 
 import time
 
-from livervlm.phantom import make_cohort
+from livervlm.phantom.cohort import make_cohort
 
 if __name__ == "__main__":
     for jobs in (1, 2):

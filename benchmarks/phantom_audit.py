@@ -12,9 +12,10 @@ import numpy as np
 from scipy.ndimage import binary_erosion
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from livervlm.lesions import CLASS_NAMES, LesionSet
+from livervlm.conventions import CLASS_NAMES
+from livervlm.lesions import LesionSet
 from livervlm.metrics import design_effect
-from livervlm.phantom import make_cohort
+from livervlm.phantom.cohort import make_cohort
 from livervlm.phantom.enhancement import read_table
 
 BORDER = 5  # pixels of the frame of a 64-pixel ROI

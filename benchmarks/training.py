@@ -5,9 +5,11 @@ import time
 
 import torch
 
+from livervlm.device import autocast_dtype, best_device
 from livervlm.encoders import ENCODERS
-from livervlm.model import Config, LiverVLM
-from livervlm.training import adam, autocast_dtype, best_device, classification, to_device, train_step
+from livervlm.model import LiverVLM
+from livervlm.settings import Config
+from livervlm.training import adam, classification, to_device, train_step
 
 BATCH, STEPS = 32, 5
 

@@ -52,6 +52,11 @@ class Comparison:
         return float(stats.t.sf(distance / self.se, self.df))
 
 
+def mean_t(values: np.ndarray) -> Comparison:
+    """A mean against 0, by t over n independent values, such as one difference a cohort.  values: (n,)."""
+    return paired_t(values, np.zeros(np.shape(values)))
+
+
 def paired_t(a: np.ndarray, b: np.ndarray, test_over_train: float = 0.0) -> Comparison:
     """Paired t over n folds or cohorts.  a, b: (n,).
 

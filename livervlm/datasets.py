@@ -1,13 +1,13 @@
 """`load_dataset`: the phantom by default, or a reader's own `LesionSet`."""
 
-import hashlib
 import os
 from pathlib import Path
 
+from .cache import made_once
 from .errors import InputError
 from .lesions import LesionSet
-from .paths import cache_home
-from .phantom import PHANTOM_VERSION, make_cohort
+from .phantom.cohort import make_cohort
+from .phantom.patients import PHANTOM_VERSION
 from .profiles import current_profile
 
 
@@ -16,7 +16,7 @@ def load_dataset(name: str | Path | None = None, *, progress: bool = True, **par
 
     name: "phantom", or the path of a file that `LesionSet.save` wrote; without it `LIVERVLM_DATA`, else the
     phantom.  The phantom comes at the current profile's resolution, or with other `parameters` of `make_cohort`;
-    it is made once, then read from the cache, which knows it by version, seed and all parameters.
+    it is made once, then read from the cache, which knows it by version and all parameters.
     """
     name = str(name or os.environ.get("LIVERVLM_DATA") or "phantom")
     if name != "phantom":
@@ -24,9 +24,10 @@ def load_dataset(name: str | Path | None = None, *, progress: bool = True, **par
             raise InputError(f"{name}: {', '.join(parameters)} belong to the phantom, not to a file; leave them out")
         return LesionSet.load(name)
     parameters = {"seed": 0, "size": current_profile().size, **parameters}
-    shown = {key: value for key, value in parameters.items() if key != "jobs"}  # jobs change no byte
-    key = hashlib.sha256(repr(sorted(shown.items())).encode()).hexdigest()[:12]
-    path = cache_home() / "phantom" / f"v{PHANTOM_VERSION}-seed{shown['seed']}-{shown['size']}px-{key}.safetensors"
-    if not path.exists():
-        make_cohort(**parameters, progress=progress).save(path)
+    settings = {key: repr(value) for key, value in parameters.items() if key != "jobs"}  # jobs change no byte
+    path = made_once(
+        "phantom",
+        [PHANTOM_VERSION, settings],
+        lambda path: make_cohort(**parameters, progress=progress).save(path),
+    )
     return LesionSet.load(path)

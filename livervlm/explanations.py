@@ -31,23 +31,23 @@ from scipy.ndimage import distance_transform_edt, sobel
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, pad
 
+from .cells import Cell, cohort_of
+from .conventions import CANONICAL
+from .device import best_device
 from .errors import InputError
-from .experiments import config_for, train_model
 from .grad_cam import class_score, energy_over_area, grad_cam, on_pixels, phase_effect, precision_over_prevalence
 from .lesions import LesionSet, images
 from .model import LiverVLM, read_card
 from .paths import cache_home, data_file, folder_written_whole
-from .phantom import PHANTOM_VERSION, Knobs, Patient, draw_patients, phantom_study
 from .phantom.anatomy import PARTS
-from .phantom.cohort import MARGIN, MASK_NAMES
-from .phases import CANONICAL
+from .phantom.cohort import MARGIN, MASK_NAMES, phantom_study
+from .phantom.patients import PHANTOM_VERSION, Knobs, Patient, draw_patients
 from .profiles import get_profile
 from .progress import bar
 from .records import data_provenance, read_record, run_provenance, write_record
-from .reproduce import Cell, cohort_of
 from .rois import Study, extract_rois
 from .rows import Row, all_rows
-from .training import best_device
+from .trainer import config_for, train_model
 
 ARMS = "scratch", "model 1", "model 2", "FC, phase shuffle"  # rows of rows.json
 # Model 1 once more: never trained, and trained on labels that belong to other patients.

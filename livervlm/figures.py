@@ -8,11 +8,12 @@ import seaborn as sns
 from IPython.display import Markdown, display
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from scipy import stats
 
-from .experiments import Outcome
-from .lesions import WINDOW, LesionSet
+from .comparisons import mean_t
+from .conventions import WINDOW
+from .lesions import LesionSet
 from .metrics import calibration
+from .outcome import Outcome
 
 # Okabe and Ito's palette, safe for colour-blind readers.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
@@ -105,8 +106,7 @@ def fold_dots(outcomes: Mapping[str, Outcome]) -> Figure:
     """Accuracy of every fold of every arm as dots, their mean as a bar: how far the folds lie apart."""
     figure, axis = plt.subplots(figsize=(6.5, 0.9 + 0.55 * len(outcomes)), layout="constrained")
     for row, (outcome, colour) in enumerate(zip(outcomes.values(), PALETTE, strict=False)):
-        correct = outcome.y_pred == outcome.y_true
-        folds = [100 * correct[outcome.group == g].mean() for g in np.unique(outcome.group)]
+        folds = outcome.by_fold
         axis.scatter(folds, [row] * len(folds), color=colour, alpha=0.75, zorder=3)
         axis.plot([np.mean(folds)] * 2, [row - 0.28, row + 0.28], color=colour, linewidth=3)
     axis.set(yticks=range(len(outcomes)), yticklabels=list(outcomes), xlabel="accuracy of a fold, %")
@@ -217,7 +217,7 @@ def cohort_dots(accuracy: pd.DataFrame, ideal: float | None = None) -> Figure:
         heights = row + np.linspace(-0.22, 0.22, len(values))  # the same cohort at the same height
         axis.scatter(values, heights, s=14, color=colour, alpha=0.5, linewidths=0)
         if len(values) > 1:
-            half = stats.t.ppf(0.975, len(values) - 1) * values.std() / np.sqrt(len(values))
+            half = _half_width(values)
             axis.errorbar(values.mean(), row, xerr=half, color=colour, marker="D", markeredgecolor="w", capsize=4)
     if ideal is not None:
         axis.axvline(ideal, color="0.3", linestyle="--", linewidth=1)
@@ -240,8 +240,7 @@ def arm_curves(values: Mapping[str, pd.DataFrame], ylabel: str, xlabel: str = ""
     for i, (arm, table) in enumerate(values.items()):
         aside = i - (len(values) - 1) / 2  # so that arms do not hide each other
         at = places * 1.02**aside if numbers else np.arange(len(places)) + 0.15 * aside
-        n = table.count()
-        half = stats.t.ppf(0.975, (n - 1).clip(lower=1)) * table.std() / np.sqrt(n.clip(lower=1))
+        half = [_half_width(table[place].dropna()) for place in table]
         style = {"color": ARMS.get(arm, "0.35"), "marker": "o", "linestyle": "-" if numbers else "none"}
         axis.errorbar(at, table.mean(), half, capsize=4, label=arm, **style)
     if numbers:
@@ -329,3 +328,11 @@ def type_one_rates(rates: Mapping[float, Mapping[str, tuple[float, float]]], alp
     axis.legend(frameon=False)
     sns.despine(figure)
     return figure
+
+
+def _half_width(values: pd.Series) -> float:
+    """Of the 95 % interval of a mean; nan for fewer than two values."""
+    if len(values) < 2:
+        return float("nan")
+    low, high = mean_t(values.to_numpy()).interval()
+    return (high - low) / 2

@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 
 from .comparisons import paired_t
+from .conventions import LIVER_VLM_CLASSES
 from .errors import InputError
-from .lesions import CLASS_NAMES
 from .paths import data_file
-from .phantom import table1
+from .phantom.patients import table1
 
 # Points.  A result rounded to two decimals is off by up to 0.005, and by as much again where each fold was rounded
 # first, as the CLIP row was; one cut off instead of rounded is off by up to 0.01 too, as two recovered sds seem to be.
@@ -31,7 +31,8 @@ from .phantom import table1
 # others have two.
 TOLERANCE = 0.0101
 
-PARTS = {f"acc_{name.lower()}": name for name in CLASS_NAMES} | {"acc": "accuracy", "auc": "AUC"}  # metric -> name
+# Metric of `data/paper_tables.csv` -> its name here.
+PARTS = {f"acc_{name.lower()}": name for name in LIVER_VLM_CLASSES} | {"acc": "accuracy", "auc": "AUC"}
 MODEL_1 = "Liver-VLM, phase-shuffle SSL init"
 
 _SLACK = 1e-9  # for sums of floating-point numbers
@@ -170,7 +171,7 @@ class PaperRow:
 @functools.cache
 def examine_rows() -> tuple[PaperRow, ...]:
     """Every row of Tables 3 to 9, in the paper's order; rows that agree in all the figures they share are one."""
-    slices = table1().pivot(index="class", columns="group", values="slices").loc[list(CLASS_NAMES)].to_numpy()
+    slices = table1().pivot(index="class", columns="group", values="slices").loc[list(LIVER_VLM_CLASSES)].to_numpy()
     return tuple(_examine(tables, model, printed, slices) for tables, model, printed in _printed_rows())
 
 
@@ -228,7 +229,7 @@ def definitions_of_accuracy() -> pd.DataFrame:
         "slices of each fold, population sd": (folds.mean(), folds.std()),
         "slices of each fold, sample sd": (folds.mean(), folds.std(ddof=1)),
         "all slices pooled, sd weighted by fold size": (pooled, np.sqrt(share @ (folds - pooled) ** 2)),
-        "mean recall of the four classes, population sd": (100 / len(CLASS_NAMES), 0.0),
+        "mean recall of the four classes, population sd": (100 / len(LIVER_VLM_CLASSES), 0.0),
         "patients of each fold, population sd": (cases.mean(), cases.std()),
     }
     printed = next(row.printed["accuracy"] for row in examine_rows() if row.printed.get("HEM") == (100, 0))
@@ -239,9 +240,9 @@ def definitions_of_accuracy() -> pd.DataFrame:
 def _examine(
     tables: tuple[int, ...], model: str, printed: dict[str, tuple[float, float]], slices: np.ndarray
 ) -> PaperRow:
-    """slices: (C, F) of Table 1, classes in the order of `CLASS_NAMES`."""
+    """slices: (C, F) of Table 1, classes in the order of `LIVER_VLM_CLASSES`."""
     total = slices.sum(axis=0)
-    sizes = dict(zip(CLASS_NAMES, slices, strict=True)) | {"accuracy": total}
+    sizes = dict(zip(LIVER_VLM_CLASSES, slices, strict=True)) | {"accuracy": total}
     ways = {part: counts_behind(*printed[part], sizes[part]) for part in sizes if part in printed}
     fitting = {part: len(found) for part, found in ways.items()}
     overall = ways.pop("accuracy")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -12,17 +12,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
+from .conventions import CANONICAL, LIVER_VLM_CLASSES, WINDOW
 from .errors import InputError
 from .paths import written_whole
 
 FORMAT = "livervlm.LesionSet/1"
-WINDOW = (-160.0, 240.0)  # HU; width 400, level 40.  The paper names no window.
-CLASS_NAMES = {  # short name -> full name, as prompts spell it (paper section 3.3)
-    "CYST": "Cyst",
-    "FNH": "Focal Nodular Hyperplasia",
-    "HCC": "Hepatocellular Carcinoma",
-    "HEM": "Hemangioma",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +32,8 @@ class LesionSet:
     patient: np.ndarray  # (N,) int64, a number; never an identifier
     group: np.ndarray  # (N,) int64, the patient's cross-validation group
     spacing: np.ndarray  # (N, 3) float32, mm: between slices, rows, columns
-    classes: tuple[str, ...] = tuple(CLASS_NAMES)
-    phases: tuple[str, ...] = ("NC", "ART", "PV")
+    classes: tuple[str, ...] = LIVER_VLM_CLASSES
+    phases: tuple[str, ...] = CANONICAL
     masks: np.ndarray | None = None  # (N, P, H, W) uint8, bit i set where `mask_names[i]` is
     mask_names: tuple[str, ...] = ()  # "lesion", then causal parts such as "rim" or "scar"
     source: dict[str, str] = field(default_factory=dict)  # where it comes from: kind, version, seed ...
@@ -73,6 +67,20 @@ class LesionSet:
         """The slices that `index` picks (a boolean mask or positions)."""
         parts = {name: getattr(self, name)[index] for name in ("hu", "label", "patient", "group", "spacing")}
         return replace(self, **parts, masks=None if self.masks is None else self.masks[index])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["LesionSet"]) -> "LesionSet":
+        """The slices of some sets one after the other; all else is as in the first, `source` too.
+
+        Raises `InputError` where classes, phases or mask names differ, or where a patient has two groups.
+        """
+        first = parts[0]
+        for name in ("classes", "phases", "mask_names", "size"):
+            told = {getattr(part, name) for part in parts}
+            if len(told) > 1:
+                raise InputError(f"sets with different {name} cannot be joined: {' and '.join(map(str, told))}")
+        names = ("hu", "label", "patient", "group", "spacing") + (("masks",) if first.masks is not None else ())
+        return replace(first, **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
     def folds(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """For each group: (group, training positions, test positions).  No patient is in both."""
@@ -127,6 +135,11 @@ class LesionSet:
             return cls(**_mapped(path, ("hu", "masks")), **parts, **texts)
         except (InputError, TypeError) as error:
             raise InputError(f"{path}: {error}") from error
+
+
+def pack_masks(masks: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
+    """Boolean masks of one shape as `LesionSet.masks` holds them, uint8: bit i set where the one called names[i] is."""
+    return sum(mask.astype(np.uint8) << names.index(name) for name, mask in masks.items())
 
 
 def window(hu: Tensor, bounds: tuple[float, float] = WINDOW) -> Tensor:

@@ -3,7 +3,7 @@
 import json
 import math
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -14,31 +14,9 @@ from torch.nn.functional import normalize
 
 from .encoders import build_encoder
 from .errors import InputError
-from .lesions import WINDOW
 from .paths import folder_written_whole
+from .settings import Config
 from .text import text_bank
-
-
-@dataclass(frozen=True)
-class Config:
-    """What a model is.
-
-    head: "text" (a prompt per class through a frozen text encoder), "prototypes" (a learned vector per class,
-    no text) or "fc" (a linear layer, Table 8).  class_names: the names that stand for the classes in the prompts;
-    None takes their own, and others, such as the same in another order, are a control.  logit_scale: None learns it
-    as CLIP does; a number fixes it, and 1 is the raw cosine of the paper's Equation 3.
-    """
-
-    classes: tuple[str, ...]
-    phases: tuple[str, ...]
-    head: str = "text"
-    encoder: str = "resnet18"
-    template: str = "enriched"
-    text_encoder: str = "minilm"
-    class_names: tuple[str, ...] | None = None
-    joint_dim: int = 512
-    logit_scale: float | None = None
-    window: tuple[float, float] = WINDOW
 
 
 class CosineHead(nn.Module):

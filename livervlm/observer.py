@@ -12,8 +12,6 @@ of slices too (in expectation).  Every number is per slice, as in the paper's ta
 """
 
 import argparse
-import hashlib
-import json
 import platform
 import time
 from itertools import pairwise
@@ -24,21 +22,21 @@ from joblib import Parallel, delayed
 from safetensors.numpy import load_file, save_file
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
+from .cache import made_once
+from .conventions import CANONICAL, LIVER_VLM_CLASSES
 from .errors import InputError
-from .lesions import CLASS_NAMES
 from .metrics import macro_auc
-from .paths import cache_home, written_whole
-from .phantom import PHANTOM_VERSION, Patient, draw_patients, phantom_study
+from .paths import written_whole
 from .phantom.anatomy import grow
-from .phantom.cohort import MARGIN
+from .phantom.cohort import MARGIN, phantom_study
 from .phantom.enhancement import COLUMNS
-from .phases import CANONICAL
+from .phantom.patients import PHANTOM_VERSION, Patient, draw_patients
 from .progress import bar
 from .records import code_provenance, write_record
 from .rois import extract_rois
+from .seeds import seed_of
 
 CHUNK = 100  # patients that are drawn, measured and cached together
-FIRST_SEED = 1_000_000  # chunk i is the cohort of seed FIRST_SEED + i; far from the seeds of the book's cohorts
 N_TISSUES = 4  # of a lesion, the largest first; what else it has is left out
 EDGES = {"diameter": (0, 20, 30, 50, np.inf), "displacement": (0, 5, 10, 20, np.inf)}  # mm, of the strata
 ALIGNED = {"lower aligned": True, "lower misregistered": False}  # the arms on pictures
@@ -111,11 +109,17 @@ def measure_chunk(seed: int, size: int, path: Path) -> None:
         moved, followed = (np.array([v[p] for p in CANONICAL[:-1]]) for v in (patient.displacement, patient.recentred))
         rows["displacement"].append([np.linalg.norm(v, axis=1).max() for v in (moved - followed, moved)])
         rows["latents"].append(latent_features(patient))
-        rows["label"].append(list(CLASS_NAMES).index(patient.kind))
+        rows["label"].append(LIVER_VLM_CLASSES.index(patient.kind))
         rows["slices"].append(patient.n_slices)
         rows["diameter"].append(patient.diameter)
     with written_whole(path) as temporary:
         save_file({name: np.array(values) for name, values in rows.items()}, temporary)
+
+
+def cached_chunk(seed: int, size: int) -> Path:
+    """The file of a chunk's numbers; measured where it is not in the cache."""
+    settings = [PHANTOM_VERSION, seed, size, CHUNK, FEATURES, LATENTS]
+    return made_once("observer", settings, lambda path: measure_chunk(seed, size, path))
 
 
 def measure_patients(patients: int, size: int = 64, jobs: int = 1, progress: bool = True) -> dict[str, np.ndarray]:
@@ -126,14 +130,10 @@ def measure_patients(patients: int, size: int = 64, jobs: int = 1, progress: boo
     """
     if patients < 2 * CHUNK or patients % CHUNK:
         raise InputError(f"{patients} patients: give a multiple of {CHUNK} from {2 * CHUNK} up, to train and to test")
-    key = hashlib.sha256(json.dumps([size, CHUNK, FEATURES, LATENTS]).encode()).hexdigest()[:10]
-    folder = cache_home().absolute() / "observer" / f"v{PHANTOM_VERSION}-{key}"
-    paths = {seed: folder / f"{seed}.safetensors" for seed in range(FIRST_SEED, FIRST_SEED + patients // CHUNK)}
-    todo = [delayed(measure_chunk)(seed, size, path) for seed, path in paths.items() if not path.exists()]
-    made = Parallel(jobs, return_as="generator_unordered")(todo)
-    for _ in bar(made, f"{CHUNK} phantom patients each", progress, total=len(todo)):
-        pass
-    chunks = [load_file(path) for path in paths.values()]
+    seeds = [seed_of("observer", i) for i in range(patients // CHUNK)]
+    made = Parallel(jobs, return_as="generator")(delayed(cached_chunk)(seed, size) for seed in seeds)
+    paths = list(bar(made, f"{CHUNK} phantom patients each", progress, total=len(seeds)))
+    chunks = [load_file(path) for path in paths]
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
@@ -163,7 +163,7 @@ def score(label: np.ndarray, prob: np.ndarray, patient: np.ndarray, **strata: np
     """Results over n slices, and by the strata named in `EDGES`, each given as (n,) mm.  Empty strata are left out."""
     correct = prob.argmax(axis=1) == label
     result = {"accuracy": percent(correct, patient), "macro auc": round(macro_auc(label, prob), 4)}
-    result["recall"] = {k: percent(correct[label == c], patient[label == c]) for c, k in enumerate(CLASS_NAMES)}
+    result["recall"] = {k: percent(correct[label == c], patient[label == c]) for c, k in enumerate(LIVER_VLM_CLASSES)}
     for name, values in strata.items():
         where = {f"{a:g} to {b:g} mm": (values >= a) & (values < b) for a, b in pairwise(EDGES[name])}
         where = {k.replace("to inf mm", "mm and more"): w for k, w in where.items() if w.any()}
@@ -188,7 +188,7 @@ def observe(patients: int, size: int = 64, jobs: int = 1, progress: bool = True)
         **code_provenance("livervlm", "numpy", "scipy", "scikit-learn"),
         "data": {"source": {"kind": "phantom", "version": str(PHANTOM_VERSION), "patients": "Table 1's proportions"}},
         "size": size,
-        "seeds": [FIRST_SEED, FIRST_SEED + patients // CHUNK - 1],
+        "seeds": [seed_of("observer", i) for i in (0, patients // CHUNK - 1)],
         "device": {"type": "cpu", "name": platform.processor() or platform.machine()},
         "train": {"patients": n_train, "slices": int(train.sum())},
         "test": {"patients": patients - n_train, "slices": len(test)},

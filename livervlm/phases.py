@@ -9,10 +9,6 @@ from torch import Tensor
 
 from .errors import InputError
 
-# Short name -> full name, in the order in which the phases are acquired: the canonical channel order.
-PHASE_NAMES = {"NC": "Non-Contrast", "ART": "Arterial", "PV": "Portal Venous", "DL": "Delayed"}
-CANONICAL = ("NC", "ART", "PV")
-
 
 def orders(k: int) -> Tensor:
     """All k! orders of k phases, (k!, k) int64, lexicographic; row 0 is the canonical order.

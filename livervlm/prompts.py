@@ -4,10 +4,10 @@ import functools
 import json
 from collections.abc import Sequence
 
+from .conventions import CLASS_NAMES, PHASE_NAMES
 from .errors import InputError
-from .lesions import CLASS_NAMES
 from .paths import data_file
-from .phases import PHASE_NAMES, order_names
+from .phases import order_names
 
 
 def templates() -> dict[str, list[str]]:

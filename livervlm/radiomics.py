@@ -11,8 +11,9 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
+from .conventions import WINDOW
 from .errors import InputError
-from .lesions import WINDOW, LesionSet
+from .lesions import LesionSet
 
 EDGES = (0, 0.2, 0.4, 0.6, 0.8, 1)  # radii of the zones' borders over half the side; the lesion ends at about 2/3
 ZONES = ("centre", *(f"ring {a:g}-{b:g}" for a, b in pairwise(EDGES[1:])), "corners")

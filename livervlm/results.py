@@ -11,14 +11,16 @@ import numpy as np
 import pandas as pd
 
 from . import rows
-from .comparisons import Comparison, crossed_bootstrap, holm, paired_t, verdicts
-from .experiments import Outcome, outcome_of
+from .cells import Cell, cells
+from .comparisons import Comparison, crossed_bootstrap, holm, mean_t, paired_t, verdicts
+from .cross_validation import classes_of, outcome_of
 from .forensics import examine_rows
-from .lesions import CLASS_NAMES
+from .outcome import Outcome
 from .paths import data_file
+from .phantom.patients import N_GROUPS
 from .profiles import PROFILES, Profile
+from .protocols import PROTOCOLS
 from .records import read_record
-from .reproduce import PROTOCOLS, cells
 from .rows import Row, declared
 
 NO_VERDICT = "no verdict yet"
@@ -39,10 +41,7 @@ class Runs:
 
     def read(self, name: str) -> list[dict]:
         """The records of a row that are there, cohort by cohort and fold by fold.  A changed one is an `InputError`."""
-        (first,) = cells([rows.all_rows()[name]], self.protocol, 1, self.profile, self.test_patients)[:1]
-        path = first.path(self.out)
-        pattern = path.name.replace("cohort000", "cohort*").replace("fold1", "fold*")
-        return [read_record(file) for file in sorted(path.parent.glob(pattern))]
+        return [read_record(path) for path in self._first(name).siblings(self.out)]
 
     def complete(self, *names: str) -> bool:
         """Whether the plan's cohorts of these rows are all there; only the population protocol has a plan.
@@ -50,20 +49,22 @@ class Runs:
         "No peeking", says the plan: before that no difference is given an interval.
         """
         planned = declared()["plan"]["cohorts"] if self.protocol == "population" else {}
-        return all(len(self.read(name)) >= planned.get(rows.all_rows()[name].set, 0) for name in names)
+        return all(
+            len(self._first(name).siblings(self.out)) >= planned.get(rows.all_rows()[name].set, 0) for name in names
+        )
 
     def outcomes(self, name: str) -> dict[int, Outcome]:
-        """The cohorts of the paper's protocol whose five folds are all there, by number."""
+        """The cohorts of the paper's protocol whose folds are all there, by number."""
         by_cohort: dict[int, list[dict]] = {}
         for record in self.read(name):
             by_cohort.setdefault(record["cohort"], []).append(record)
-        return {c: outcome_of(folds, tuple(CLASS_NAMES)) for c, folds in by_cohort.items() if len(folds) == 5}
+        return {c: outcome_of(folds) for c, folds in by_cohort.items() if len(folds) == N_GROUPS}
 
     def patients(self, name: str, pool: str | None = None) -> pd.DataFrame:
         """Percent of each test patient's slices that was answered right, a line for each cohort."""
         pool = pool or rows.all_rows()[name].pools[0]
         tests = {record["cohort"]: record["tests"][pool] for record in self.read(name)}
-        share = {c: np.array([*map(int, t["correct"])]) / [*map(int, t["slices"])] for c, t in tests.items()}
+        share = {cohort: test["correct"] / test["slices"] for cohort, test in tests.items()}
         return 100 * pd.DataFrame.from_dict(share, orient="index").sort_index()
 
     def accuracy(self, *names: str, pool: str | None = None) -> pd.DataFrame:
@@ -79,7 +80,7 @@ class Runs:
         for record in self.read(name):
             test = record["tests"][pool]
             counts = np.array(test["confusion"])  # [truth, answer]
-            recall = dict(zip(CLASS_NAMES, 100 * counts.diagonal() / counts.sum(axis=1), strict=True))
+            recall = dict(zip(classes_of(record), 100 * counts.diagonal() / counts.sum(axis=1), strict=True))
             lines[record["cohort"]] = {k: test[k] for k in ("accuracy", "AUC", "ECE", "loss")} | recall
         return pd.DataFrame.from_dict(lines, orient="index")
 
@@ -114,7 +115,7 @@ class Runs:
             n, wanted = len(difference), min(planned["cohorts"][rows.all_rows()[side].set] for side in sides)
             done = n >= wanted
             means = difference.mean(axis=1).to_numpy()
-            family.append(paired_t(means, np.zeros(n)) if done else Comparison(0.0, np.inf, 1, 0))
+            family.append(mean_t(means) if done else Comparison(0.0, np.inf, 1, 0))
             boots.append(crossed_bootstrap(difference.to_numpy())[1:] if done else (np.nan, np.nan))
             found = _line(difference.mean(axis=1)) if done else {"n": n}
             lines[contrast["name"]] = {"claim": contrast["claim"], "table": contrast["table"], "of": wanted, **found}
@@ -139,14 +140,14 @@ class Runs:
         """
         lines = {}
         for row in (rows.all_rows()[one] if isinstance(one, str) else one for one in chosen):
-            if row.method == "pretext":
+            if row.method.measures:
                 continue
             mean, sd = row.printed_figures.get("acc", (None, None))
             line = {"paper": f"{mean:.2f} ± {sd:.2f}" if mean else "-"}
-            if PROTOCOLS[self.protocol].pool_seed is None:
+            if PROTOCOLS[self.protocol].pool is None:
                 whole = [outcome.accuracy for outcome in self.outcomes(row.name).values()]
                 ours = f"{np.mean([m for m, _ in whole]):.2f} ± {np.mean([s for _, s in whole]):.2f}" if whole else "-"
-                line |= {"ours": ours, "n": f"{5 * len(whole)} folds of {len(whole)} cohorts"}
+                line |= {"ours": ours, "n": f"{N_GROUPS * len(whole)} folds of {len(whole)} cohorts"}
             else:
                 values = self.patients(row.name).mean(axis=1).to_numpy()
                 spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
@@ -157,8 +158,13 @@ class Runs:
             lines[row.name] = line
         return pd.DataFrame.from_dict(lines, orient="index")
 
+    def _first(self, name: str) -> Cell:
+        """A cell of the row, whose siblings are all the others."""
+        row = rows.all_rows()[name]
+        return cells([row], self.protocol, 1, self.profile, self.test_patients)[0]
+
     def _accuracy(self, name: str, pool: str | None) -> pd.Series:
-        if PROTOCOLS[self.protocol].pool_seed is None:
+        if PROTOCOLS[self.protocol].pool is None:
             return pd.Series({c: outcome.accuracy[0] for c, outcome in self.outcomes(name).items()}, dtype=float)
         return self.patients(name, pool).mean(axis=1)
 
@@ -187,17 +193,6 @@ def claims(population: Runs | None = None, paper: Runs | None = None) -> pd.Data
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
-def coverage() -> pd.DataFrame:
-    """Which rows are recorded, a line each: cohorts there and planned, cohorts of five folds, and why one is open."""
-    planned, lines = declared()["plan"]["cohorts"], {}
-    for row in rows.all_rows().values():
-        wanted = planned.get(row.set, 0)
-        there, five = len(Runs().read(row.name)), len(Runs("paper").read(row.name)) // 5
-        why = "" if there or five else "no record yet" if wanted else f"needs {row.needs}"
-        lines[row.name] = {"set": row.set, "cohorts": there, "planned": wanted, "of five folds": five, "open": why}
-    return pd.DataFrame.from_dict(lines, orient="index")
-
-
 def _printed(table: int, sides: tuple[str, str]) -> dict[str, str]:
     """What the paper printed for two rows of one table, and what can be said of the folds behind it."""
     figures = [rows.all_rows()[side].printed_figures["acc"] for side in sides]
@@ -216,7 +211,7 @@ def _line(difference: pd.Series) -> dict:
     n = len(difference)
     if n < 2:
         return {"difference": difference.mean(), "n": n}
-    found = paired_t(difference.to_numpy(), np.zeros(n))
+    found = mean_t(difference.to_numpy())
     (low, high), (low_90, high_90) = found.interval(), found.interval(0.9)
     return {
         "difference": found.difference,

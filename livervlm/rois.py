@@ -18,16 +18,24 @@ class Study:
     """One lesion of one patient: a volume per phase, all on one voxel grid, and where the lesion is.
 
     volumes: phase -> (Z, Y, X) HU.  spacing: mm along Z, Y, X.
+    reference: the phase on which the box lies.
     box: (z0, z1, y0, y1, x0, x1) voxels, ends excluded, of the lesion in the reference phase.
     centres: phase -> lesion centre (z, y, x) in voxels where it is known phase by phase; phases breathe apart.
     masks: name -> phase -> (Z, Y, X) bool, for "lesion" and its causal parts, where they are known, in every phase.
+
+    Raises `InputError` where there is no volume of the reference phase.
     """
 
     volumes: Mapping[str, np.ndarray]
     spacing: tuple[float, float, float]
+    reference: str
     box: tuple[int, int, int, int, int, int]
     centres: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     masks: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.reference not in self.volumes:
+            raise InputError(f"reference phase {self.reference}: the study has only {', '.join(self.volumes)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +63,8 @@ def extract_rois(study: Study, size: int, *, phases: Sequence[str], margin: floa
 
     One square per lesion, `margin` times its largest in-plane extent, so that all its slices share one scale,
     resampled to `size` pixels.  `aligned` moves the square to the lesion's centre in each phase (where `centres`
-    tells it); otherwise every phase is cut at the same table position.
+    tells it); otherwise every phase is cut at the same table position.  Both start from the study's reference phase,
+    whether or not it is among the `phases` that are cut.
 
     Raises `InputError` for a missing phase or Hounsfield units that no ROI of the liver has.
     """
@@ -68,7 +77,7 @@ def extract_rois(study: Study, size: int, *, phases: Sequence[str], margin: floa
     dz, dy, dx = study.spacing
     half = max((y1 - y0) * dy, (x1 - x0) * dx) * margin / 2  # mm
     centre = np.array([(z0 + z1 - 1) / 2, (y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2])
-    reference = np.array(study.centres.get(phases[-1], centre))
+    reference = np.array(study.centres.get(study.reference, centre))
     hu = np.empty((z1 - z0, len(phases), size, size), dtype=np.int16)
     masks = {name: np.zeros(hu.shape, dtype=bool) for name in study.masks}
     for p, phase in enumerate(phases):

@@ -3,30 +3,33 @@
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 import pandas as pd
 
 from .errors import InputError
-from .experiments import Recipe
+from .methods import METHODS, Method, Trained
 from .paths import data_file
+from .settings import Config, Recipe
 
-METHODS = ("train", "pretext", "radiomics", "zero_shot")
+KEYS = ("name", "set", "printed", "method", "cohort", "pools")  # of an entry, beside those of its method
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row, as `data/rows.json` declares it."""
+    """One row: a method on cohorts of phantom patients.
+
+    printed: (table, model) in `data/paper_tables.csv`.  cohort: arguments of `make_cohort`.  pools: names of the pools
+    that it is tested on, in `data/rows.json`; the first is the one that is compared.
+    """
 
     name: str
     set: str
-    printed: tuple[tuple[int, str], ...] = ()  # (table, model) in paper_tables.csv
-    method: str = "train"
-    config: Mapping = field(default_factory=dict)
-    recipe: Recipe = field(default_factory=Recipe)
+    method: Method = field(default_factory=Trained)
+    printed: tuple[tuple[int, str], ...] = ()
     cohort: Mapping = field(default_factory=dict)
     pools: tuple[str, ...] = ("standard",)
-    zero_shot: Mapping = field(default_factory=dict)
 
     @property
     def departures(self) -> dict:
@@ -34,18 +37,8 @@ class Row:
 
         Defaults are left out, so that a setting that is added to the package later renames no record of before.
         """
-        recipe = {key: value for key, value in asdict(self.recipe).items() if value != getattr(Recipe(), key)}
-        parts = {"config": self.config, "recipe": recipe, "cohort": self.cohort, "zero_shot": self.zero_shot}
-        return {"method": self.method, **{key: dict(value) for key, value in parts.items() if value}}
-
-    @property
-    def needs(self) -> str:
-        """What it takes to run, in words."""
-        if self.method == "zero_shot":
-            return f"the weights of {self.zero_shot['model']}"
-        if self.recipe.init == "imagenet":
-            return "ImageNet weights"
-        return "nothing that is not here" if self.method != "train" else "the profile's text encoder"
+        cohort = {"cohort": dict(self.cohort)} if self.cohort else {}
+        return {"method": self.method.name, **self.method.settings, **cohort}
 
     @property
     def printed_figures(self) -> dict[str, tuple[float, float]]:
@@ -57,25 +50,62 @@ class Row:
 
 @functools.cache
 def declared() -> dict:
-    """`data/rows.json`: pools, contrasts and rows."""
-    return json.loads(data_file("rows.json").read_text(encoding="utf-8"))
+    """`data/rows.json`: plan, pools, contrasts and rows."""
+    return read_declared(data_file("rows.json"))
+
+
+def read_declared(path: Path) -> dict:
+    """A file like `data/rows.json`, checked.
+
+    Raises `InputError`, with the row's name, for an unknown key, method or pool, and for a row that is compared and
+    whose set has no number of cohorts in the plan.
+    """
+    found = json.loads(path.read_text(encoding="utf-8"))
+    for entry in found["rows"]:
+        where = f"{path.name}: row {entry.get('name')!r}"
+        method = entry.get("method", Trained.name)
+        if method not in METHODS:
+            raise InputError(f"{where} has method {method!r}: choose one of {', '.join(METHODS)}")
+        known = {*KEYS, *(one.name for one in fields(METHODS[method]))}
+        if unknown := [key for key in entry if key not in known]:
+            raise InputError(f"{where} has {unknown[0]!r}: the method {method} knows {', '.join(sorted(known))}")
+        if missing := [key for key in ("name", "set") if key not in entry]:
+            raise InputError(f"{where} has no {missing[0]!r}")
+        for part, kind in (("config", Config), ("recipe", Recipe)):
+            settings = {one.name for one in fields(kind)} - {"classes", "phases"}  # which belong to the data
+            if strange := [key for key in entry.get(part, {}) if key not in settings]:
+                known = ", ".join(sorted(settings))
+                raise InputError(f"{where} has a {part} with {strange[0]!r}: it may have {known}")
+        if strange := [pool for pool in entry.get("pools", ()) if pool not in found["pools"]]:
+            raise InputError(f"{where} is tested on {strange[0]!r}: the pools are {', '.join(found['pools'])}")
+    rows, planned = {entry["name"]: entry for entry in found["rows"]}, found["plan"]["cohorts"]
+    for contrast in found["contrasts"]:
+        for side in (contrast["better"], contrast["worse"]):
+            if side not in rows:
+                raise InputError(f"{path.name}: contrast {contrast['name']!r} compares {side!r}, which is no row")
+            if rows[side]["set"] not in planned:
+                where = f"{path.name}: row {side!r} is compared"
+                raise InputError(f"{where}, and the plan has no number of cohorts for its set {rows[side]['set']!r}")
+    return found
 
 
 @functools.cache
 def all_rows() -> dict[str, Row]:
     """Every row by name, in the order in which they run."""
-    found = {}
-    for entry in declared()["rows"]:
-        printed = tuple((table, model) for table, model in entry.get("printed", ()))
-        config = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.get("config", {}).items()}
-        made = {"printed": printed, "config": config, "recipe": Recipe(**entry.get("recipe", {}))}
-        row = Row(**entry | made | {"pools": tuple(entry.get("pools", ("standard",)))})
-        if row.method not in METHODS:
-            raise InputError(
-                f"rows.json: row {row.name!r} has method {row.method!r}: choose one of {', '.join(METHODS)}"
-            )
-        found[row.name] = row
-    return found
+    return {entry["name"]: row_of(entry) for entry in declared()["rows"]}
+
+
+def row_of(entry: Mapping) -> Row:
+    """The row that a checked entry of `rows.json` declares."""
+    method = METHODS[entry.get("method", Trained.name)]
+    settings = {one.name: entry[one.name] for one in fields(method) if one.name in entry}
+    if "recipe" in settings:
+        settings["recipe"] = Recipe(**settings["recipe"])
+    if "config" in settings:  # of a model, whose lists are tuples
+        settings["config"] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["config"].items()}
+    made = {"method": method(**settings), "printed": tuple((t, model) for t, model in entry.get("printed", ()))}
+    kept = {key: entry[key] for key in ("name", "set", "cohort") if key in entry}
+    return Row(**kept, **made, pools=tuple(entry.get("pools", ("standard",))))
 
 
 def select(names: Sequence[str] = (), table: int | None = None, set: str | None = None) -> list[Row]:

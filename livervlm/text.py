@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from .cache import locked
 from .compat import import_torchvision
 from .errors import InputError
 from .paths import cache_home, data_file, written_whole
@@ -66,11 +67,16 @@ def encode_text(prompts: Sequence[str], encoder: str) -> Tensor:
     if encoder not in TEXT_ENCODERS:
         raise InputError(f"text encoder {encoder!r} is unknown: choose one of {', '.join((*TEXT_ENCODERS, RANDOM))}")
     cached = cache_home() / "text" / f"{encoder}.safetensors"
-    known = read_bank(data_file(f"text_bank_{encoder}.safetensors")) | read_bank(cached)
-    missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
-    if missing:
-        known |= dict(zip(missing, run_encoder(missing, encoder), strict=True))
-        write_bank(cached, known)
+    shipped = read_bank(data_file(f"text_bank_{encoder}.safetensors"))
+    known = read_bank(cached) | shipped
+    if not known.keys() >= set(prompts):
+        with locked(cached):  # what another process has added meanwhile is kept
+            added = read_bank(cached)
+            known = added | shipped
+            if missing := [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]:
+                added |= dict(zip(missing, run_encoder(missing, encoder), strict=True))
+                write_bank(cached, added)
+                known |= added
     return torch.stack([known[prompt] for prompt in prompts])
 
 

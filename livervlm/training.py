@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from .device import autocast_dtype
 from .errors import InputError
 from .paths import written_whole
 from .phases import shuffle
@@ -25,24 +26,6 @@ Task = Callable[[nn.Module, Batch, torch.Generator], Tensor]
 def classification(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
     """Cross-entropy of the class logits in canonical phase order (Equation 2)."""
     return cross_entropy(model(batch["image"]), batch["label"])
-
-
-def best_device() -> torch.device:
-    """CUDA where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def autocast_dtype(device: torch.device) -> torch.dtype | None:
-    """bfloat16 where the device computes in it, float16 on older GPUs, None (float32) elsewhere."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if device.type == "cpu" and _cpu_capabilities().get("avx512_bf16", False):
-        return torch.bfloat16
-    return None
-
-
-def _cpu_capabilities() -> dict:
-    return getattr(torch.cpu, "get_capabilities", dict)()  # older torch does not tell
 
 
 def to_device(images: Tensor, label: Tensor, device: torch.device) -> Batch:

@@ -3,8 +3,9 @@
 import ipywidgets
 from matplotlib import pyplot as plt
 
+from .conventions import WINDOW
 from .figures import lesion_grid
-from .lesions import WINDOW, LesionSet
+from .lesions import LesionSet
 
 
 def browse(lesions: LesionSet) -> ipywidgets.VBox:

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize, pad
 
 from .compat import import_torchvision
+from .device import best_device
 from .errors import InputError
 from .lesions import LesionSet, images
 from .paths import cache_home, written_whole
 from .progress import bar
 from .prompts import prompts_by_order
-from .training import best_device
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from torch.nn.functional import cross_entropy
 from livervlm import encoders
 from livervlm.augmentation import AUGMENTATIONS, all_prompts, matched, mismatched
 from livervlm.errors import InputError
-from livervlm.model import Config, LiverVLM
+from livervlm.model import LiverVLM
 from livervlm.phases import shuffle
+from livervlm.settings import Config
 
 CLASSES, PHASES = ("CYST", "FNH", "HCC", "HEM"), ("NC", "ART", "PV")
 

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from livervlm import figures, forensics
+from livervlm.conventions import CLASS_NAMES
 from livervlm.errors import InputError
 from livervlm.forensics import (
     MODEL_1,
@@ -24,9 +25,8 @@ from livervlm.forensics import (
     recovered_comparisons,
     rows_table,
 )
-from livervlm.lesions import CLASS_NAMES
 from livervlm.paths import data_file
-from livervlm.phantom import table1
+from livervlm.phantom.patients import table1
 
 SLICES = {name: rows.slices.tolist() for name, rows in table1().groupby("class")}
 TOTAL = np.sum(list(SLICES.values()), axis=0)

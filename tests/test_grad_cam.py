@@ -9,8 +9,9 @@ from livervlm.compat import import_torchvision
 from livervlm.encoders import ENCODERS, build_encoder
 from livervlm.errors import InputError
 from livervlm.grad_cam import class_score, grad_cam, grad_cam_at, on_pixels, phase_effect
-from livervlm.model import Config, LiverVLM
+from livervlm.model import LiverVLM
 from livervlm.pretext import PhaseShuffle
+from livervlm.settings import Config
 
 import_torchvision()
 

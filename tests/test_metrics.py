@@ -15,7 +15,7 @@ from livervlm.metrics import (
     design_effect,
     macro_auc,
 )
-from livervlm.phantom import table1
+from livervlm.phantom.patients import table1
 
 
 @st.composite

@@ -16,7 +16,8 @@ from livervlm import encoders, model, text
 from livervlm.compat import import_torchvision
 from livervlm.encoders import build_encoder
 from livervlm.errors import InputError
-from livervlm.model import Config, CosineHead, LiverVLM, read_card
+from livervlm.model import CosineHead, LiverVLM, read_card
+from livervlm.settings import Config
 from livervlm.training import classification, train_step
 
 CLASSES = ("CYST", "FNH", "HCC", "HEM")

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from livervlm import figures, observer
+from livervlm.conventions import CLASS_NAMES, LIVER_VLM_CLASSES
 from livervlm.errors import InputError
-from livervlm.lesions import CLASS_NAMES
-from livervlm.phantom import draw_patients
 from livervlm.phantom.enhancement import read_table
+from livervlm.phantom.patients import draw_patients
 from livervlm.records import read_record, write_record
+from livervlm.seeds import seed_of
 
 SIZE = 24
 
@@ -76,7 +77,7 @@ def test_latents_tell_the_true_hu_and_no_name():
     assert np.isnan(got["tissue 3 NC"])
     assert got["diameter"] == pytest.approx(patient.diameter)
     words = " ".join((*observer.LATENTS, *observer.FEATURES)).lower().split()
-    names = " ".join((*CLASS_NAMES, *CLASS_NAMES.values(), *read_table("enhancement")["tissue"])).lower().split()
+    names = " ".join((*LIVER_VLM_CLASSES, *CLASS_NAMES.values(), *read_table("enhancement")["tissue"])).lower().split()
     assert set(words) & set(names) <= {"liver", "rim"}  # a feature measures the rim of any lesion
 
 
@@ -97,7 +98,7 @@ def test_brackets(record):
     assert record["train"]["patients"] == 80
     assert record["test"]["patients"] == arms["upper"]["accuracy"]["patients"] == 40
     for arm in arms.values():
-        assert set(arm["recall"]) == set(CLASS_NAMES)
+        assert set(arm["recall"]) == set(LIVER_VLM_CLASSES)
         assert sum(s["slices"] for s in arm["by diameter"].values()) == record["test"]["slices"]
         assert all(s["low"] <= s["percent"] <= s["high"] for s in arm["by diameter"].values())
     assert set(arms["lower aligned"]["by displacement"]) == {"0 to 5 mm"}  # registration leaves 3 to 4 mm
@@ -117,8 +118,8 @@ def test_permuted_classes_are_answered_at_chance(data):
 
 def test_slices_are_in_the_proportions_of_table_1():
     patients = [p for seed in range(20) for p in draw_patients(seed, 100)]
-    slices = {k: sum(p.n_slices for p in patients if p.kind == k) for k in CLASS_NAMES}
-    shares = [slices[k] / sum(slices.values()) for k in CLASS_NAMES]
+    slices = {k: sum(p.n_slices for p in patients if p.kind == k) for k in LIVER_VLM_CLASSES}
+    shares = [slices[k] / sum(slices.values()) for k in LIVER_VLM_CLASSES]
     np.testing.assert_allclose(shares, np.array([149, 76, 162, 102]) / 489, atol=0.02)
 
 
@@ -126,8 +127,8 @@ def test_an_interrupted_run_goes_on_and_repeats(record, monkeypatch):
     made = []
     measure = observer.measure_chunk
     monkeypatch.setattr(observer, "measure_chunk", lambda seed, *rest: made.append(seed) or measure(seed, *rest))
-    first, last = observer.FIRST_SEED, observer.FIRST_SEED + 2
-    (lost,) = observer.cache_home().glob(f"observer/*/{last}.safetensors")
+    first, last = seed_of("observer", 0), seed_of("observer", 2)
+    lost = observer.cached_chunk(last, SIZE)
     content = lost.read_bytes()
     lost.unlink()
     again = observer.observe(120, SIZE, progress=False)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from livervlm.conventions import PHASE_NAMES
 from livervlm.errors import InputError
 from livervlm.lesions import LesionSet
-from livervlm.phases import PHASE_NAMES
 from livervlm.radiomics import feature_names, fit, radiomics_features
 
 PHASES = tuple(PHASE_NAMES)

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from livervlm.cells import cells
+from livervlm.coverage import coverage
 from scipy import stats
 
 from livervlm.errors import InputError
 from livervlm.paths import data_file
 from livervlm.records import code_provenance, write_record
-from livervlm.reproduce import cells
-from livervlm.results import NO_VERDICT, Runs, claims, coverage
+from livervlm.results import NO_VERDICT, Runs, claims
 from livervlm.rows import all_rows, declared
 
 PATIENTS = 400
@@ -32,7 +33,7 @@ def recorded(tmp_path, quick):
             rng = np.random.default_rng([seed, cell.cohort])
             right = rng.permutation(np.arange(2 * PATIENTS) < percent / 100 * 2 * PATIENTS).reshape(PATIENTS, 2)
             counts = np.diag([20, 30, 10, 40]) + np.array([[0, 20, 0, 0], [10, 0, 0, 0], [0, 0, 0, 10], [0, 0, 60, 0]])
-            test = {"slices": "2" * PATIENTS, "correct": "".join(map(str, right.sum(axis=1)))}
+            test = {"slices": np.full(PATIENTS, 2, np.uint8), "correct": right.sum(axis=1).astype(np.uint8)}
             test |= {"accuracy": round(100 * right.mean(), 3), "confusion": counts.tolist()}
             test |= {"AUC": 0.9, "ECE": 0.1, "loss": 0.5}
             record = {"row": {"name": name}, "cohort": cell.cohort, "fold": None, "tests": {cell.pools[0]: test}}

@@ -27,7 +27,7 @@ def ball_study(moves=MOVES, spacing=SPACING) -> Study:
     volumes = {p: np.rint(np.roll(liver, move, (0, 1, 2))).astype(np.int16) for p, move in moves.items()}
     lesion = {p: np.roll(ball, move, (0, 1, 2)) for p, move in moves.items()}
     centres = {p: tuple(middle + np.array(move)) for p, move in moves.items()}
-    return Study(volumes, spacing, mask_box(ball), centres, {"lesion": lesion})
+    return Study(volumes, spacing, "PV", mask_box(ball), centres, {"lesion": lesion})
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_spacing_tells_the_millimetres_of_a_pixel(size, spacing):
 @pytest.mark.parametrize("width", range(10, 16))
 def test_spacing_is_that_of_the_pixels_cut_not_of_the_box(width):
     ramp = np.arange(100.0) * np.ones((3, 100, 1))  # brightness counts columns
-    study = Study({"PV": ramp}, (5, 1, 1), (0, 3, 40, 40 + width, 40, 40 + width))
+    study = Study({"PV": ramp}, (5, 1, 1), "PV", (0, 3, 40, 40 + width, 40, 40 + width))
     rois = extract_rois(study, 8, phases=("PV",))
     step = (rois.hu[0, 0, 4, 6] - rois.hu[0, 0, 4, 1]) / 5
     assert rois.spacing[0, 2] == pytest.approx(step, abs=0.21)  # rounded to whole HU
@@ -119,8 +119,8 @@ def holed(volume):
 
 BAD = {
     "a missing phase": (
-        lambda s: replace(s, volumes={"NC": s.volumes["NC"]}),
-        "phase ART is missing: the study has NC",
+        lambda s: replace(s, volumes={p: s.volumes[p] for p in ("NC", "PV")}),
+        "phase ART is missing: the study has NC, PV",
     ),
     "NaN": (lambda s: changed(s, holed), "phase ART holds NaN"),
     "a constant picture": (lambda s: changed(s, lambda v: v * 0 + 60), "implausible HU in phase ART.*range 0"),

@@ -17,14 +17,9 @@ from livervlm.rois import Study, extract_rois, mask_box
 
 sitk = pytest.importorskip("SimpleITK", reason="SimpleITK (the extra `studies`) is not installed")
 
-from livervlm.studies import (  # noqa: E402  after the skip
-    import_studies,
-    parse_box,
-    read_mask,
-    read_study,
-    read_volume,
-    write_study,
-)
+from livervlm.studies.manifest import import_studies, parse_box  # noqa: E402  after the skip
+from livervlm.studies.study import read_study, write_study  # noqa: E402  after the skip
+from livervlm.studies.volumes import read_mask, read_volume  # noqa: E402  after the skip
 
 PHASES = ("NC", "ART", "PV")
 SPACING = (2.5, 0.8, 0.7)  # mm along Z, Y, X
@@ -46,7 +41,7 @@ def liver_study(moves: bool = True) -> Study:
         hu[:, :, :3] = -1000  # air at the patient's right
         volumes[phase], masks[phase], centres[phase] = hu.astype(np.float32), lesion, centre
     box = mask_box(masks["PV"])
-    return Study(volumes, SPACING, box, centres if moves else {}, {"lesion": masks})
+    return Study(volumes, SPACING, "PV", box, centres if moves else {}, {"lesion": masks})
 
 
 def image(array: np.ndarray, origin=(0.0, 0.0, 0.0)) -> "sitk.Image":

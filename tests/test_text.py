@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from livervlm import text
 from livervlm.compat import import_torchvision
+from livervlm.conventions import CLASS_NAMES
 from livervlm.errors import InputError
-from livervlm.lesions import CLASS_NAMES
 from livervlm.paths import data_file
 from livervlm.phases import order_names
 from livervlm.prompts import build_prompt, descriptions, prompts_by_order, templates
@@ -200,7 +200,7 @@ def test_what_was_encoded_once_is_read_from_the_cache(empty_cache, monkeypatch):
     first = encode_text(NEW, "bert")
     monkeypatch.setattr(text, "run_encoder", forbid)
     assert torch.equal(encode_text([*NEW, NEW[0]], "bert"), first[[0, 1, 0]])
-    assert [file.name for file in (empty_cache / "text").iterdir()] == ["bert.safetensors"]
+    assert [file.name for file in (empty_cache / "text").glob("*.safetensors")] == ["bert.safetensors"]
     with pytest.raises(AssertionError, match="was run"):
         encode_text(["another"], "bert")
 
@@ -226,7 +226,7 @@ def test_weights_that_cannot_be_had_are_an_error_that_says_what_to_do(encoder, h
         encode_text(NEW, encoder)
     assert hint in str(caught.value)
     assert TEXT_ENCODERS[encoder].repository in str(caught.value)
-    assert not (empty_cache / "text").exists()
+    assert not list(empty_cache.rglob("*.safetensors"))
 
 
 @pytest.mark.usefixtures("empty_cache", "no_weights")

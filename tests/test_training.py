@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from livervlm import training
+from livervlm.device import autocast_dtype, best_device
 from livervlm.errors import InputError
-from livervlm.training import autocast_dtype, best_device, classification, fit, predict, to_device, train_step
+from livervlm.training import classification, fit, predict, to_device, train_step
 
 CPU = torch.device("cpu")
 

@@ -2,16 +2,16 @@
 
     python book/tools/text_bank.py
 
-Run it after changing `data/prompts.json`.  It needs the encoder's weights; reading the book then needs none.
+Run it after changing `data/prompts.json`.  It needs the encoder's weights where a prompt is new; reading the book then
+needs none.
 """
 
 import itertools
 
-from livervlm.lesions import CLASS_NAMES
+from livervlm.conventions import CLASS_NAMES, PHASE_NAMES
 from livervlm.paths import data_file
-from livervlm.phases import PHASE_NAMES
 from livervlm.prompts import descriptions, prompts_by_order, templates
-from livervlm.text import run_encoder, write_bank
+from livervlm.text import read_bank, run_encoder, write_bank
 
 
 def book_prompts() -> list[str]:
@@ -30,9 +30,10 @@ def book_prompts() -> list[str]:
 
 
 if __name__ == "__main__":
-    prompts = book_prompts()
-    write_bank(
-        data_file("text_bank_minilm.safetensors"),
-        dict(zip(prompts, run_encoder(prompts, "minilm"), strict=True)),
-    )
-    print(f"{len(prompts)} prompts encoded")
+    path, prompts = data_file("text_bank_minilm.safetensors"), book_prompts()
+    known = read_bank(path)  # what is there stays as it is, to the bit, whatever machine adds to it
+    missing = [prompt for prompt in prompts if prompt not in known]
+    if missing:
+        known |= dict(zip(missing, run_encoder(missing, "minilm"), strict=True))
+    write_bank(path, {prompt: known[prompt] for prompt in prompts})
+    print(f"{len(prompts)} prompts, {len(missing)} of them encoded now")

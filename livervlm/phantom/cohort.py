@@ -1,20 +1,20 @@
 """From a patient to a `Study`, and from many to a `LesionSet`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import scipy.fft
 from joblib import Parallel, delayed
 
+from ..conventions import CANONICAL, LIVER_VLM_CLASSES, PHASE_NAMES
 from ..errors import InputError
-from ..lesions import CLASS_NAMES, LesionSet
-from ..phases import CANONICAL, PHASE_NAMES
+from ..lesions import LesionSet, pack_masks
 from ..progress import bar
 from ..rois import Study, extract_rois, mask_box
 from .anatomy import PARTS, Anatomy, grow
 from .enhancement import COLUMNS
-from .patients import KINDS, PHANTOM_VERSION, SUB_SLICES, Knobs, Patient, draw_patients
+from .patients import PHANTOM_VERSION, SUB_SLICES, Knobs, Patient, draw_patients
 from .scanner import blur, noise
 
 MARGIN = 1.5  # side of the ROI over the lesion's diameter
@@ -23,12 +23,15 @@ MASK_NAMES = ("lesion", *PARTS)
 
 
 def phantom_study(patient: Patient, *, phases: Sequence[str] = CANONICAL, without: str | None = None) -> Study:
-    """Scan a patient: a volume per phase; the last phase is the reference, in which the box encloses the lesion.
+    """Scan a patient: a volume per phase; the last of `phases` is the reference, in which the box encloses the lesion.
 
     without: "lesion" or one of its parts, left out: the same patient and noise, and all else unchanged.  To change
     a pattern instead, give `dataclasses.replace(patient, patterns=...)`.
     """
-    return _scan(patient, phases, without)
+    study = _scan(patient, phases, without)
+    if without == "lesion":
+        study = replace(study, box=_scan(patient, phases, None).box)  # where the lesion would be
+    return study
 
 
 def make_cohort(
@@ -37,6 +40,7 @@ def make_cohort(
     phases: Sequence[str] = CANONICAL,
     aligned: bool = True,
     *,
+    classes: Sequence[str] = LIVER_VLM_CLASSES,
     patients: int | Mapping[str, int] | None = None,
     knobs: Knobs | None = None,
     jobs: int = 1,
@@ -46,20 +50,23 @@ def make_cohort(
 
     The same arguments give the same bytes in every process, over however many processes `jobs` spreads the work.
     `aligned` recentres the ROI in every phase and leaves 3-4 mm; otherwise the box keeps its table position (paper
-    Table 6, "misregistered").  patients, knobs: as in `draw_patients`.
+    Table 6, "misregistered").  classes: of the set, in this order, those of all its patients among them.
+    patients, knobs: as in `draw_patients`.
     """
     knobs = knobs or Knobs()
     drawn = draw_patients(seed, patients, knobs)
-    classes = tuple(k for k in KINDS if k in CLASS_NAMES or k in {p.kind for p in drawn})
+    strange = {patient.kind for patient in drawn} - set(classes)
+    if strange:
+        raise InputError(f"patients of class {min(strange)} are not in the classes {', '.join(classes)}: name them all")
     made = Parallel(jobs, return_as="generator")(delayed(_rois)(p, size, tuple(phases), aligned) for p in drawn)
     rois = list(bar(made, "phantom patients", progress, total=len(drawn)))
     n_slices = [p.n_slices for p in drawn]
     return LesionSet(
         **{name: np.concatenate([part[name] for part in rois]) for name in ("hu", "spacing", "masks")},
-        label=np.repeat([classes.index(p.kind) for p in drawn], n_slices),
+        label=np.repeat([tuple(classes).index(p.kind) for p in drawn], n_slices),
         patient=np.repeat(np.arange(len(drawn)), n_slices),
         group=np.repeat([p.group for p in drawn], n_slices),
-        classes=classes,
+        classes=tuple(classes),
         phases=tuple(phases),
         mask_names=MASK_NAMES,
         source={
@@ -77,10 +84,7 @@ def _rois(patient: Patient, size: int, phases: tuple[str, ...], aligned: bool) -
     """One patient's share of a cohort."""
     study = _scan(patient, phases, None, aligned)
     rois = extract_rois(study, size, phases=phases, margin=MARGIN, aligned=aligned)
-    bits = np.zeros(rois.hu.shape, dtype=np.uint8)
-    for name, mask in rois.masks.items():
-        bits |= mask.astype(np.uint8) << MASK_NAMES.index(name)
-    return {"hu": rois.hu, "spacing": rois.spacing, "masks": bits}
+    return {"hu": rois.hu, "spacing": rois.spacing, "masks": pack_masks(rois.masks, MASK_NAMES)}
 
 
 def _scan(patient: Patient, phases: Sequence[str], without: str | None, aligned: bool | None = None) -> Study:
@@ -134,11 +138,8 @@ def _scan(patient: Patient, phases: Sequence[str], without: str | None, aligned:
         for name in masks:
             masks[name][phase] = np.zeros(shape, dtype=bool)
             masks[name][phase][first:last] = _thick(code, _codes(name, anatomy, phase))
-    if "lesion" in masks:
-        box = (above, above + n, *mask_box(masks["lesion"][reference])[2:])
-    else:  # where it would be
-        box = phantom_study(patient, phases=phases).box
-    return Study(volumes, tuple(spacing.tolist()), box, centres, masks)
+    plane = mask_box(masks["lesion"][reference])[2:] if "lesion" in masks else (0, side, 0, side)
+    return Study(volumes, tuple(spacing.tolist()), reference, (above, above + n, *plane), centres, masks)
 
 
 def _codes(name: str, anatomy: Anatomy, phase: str) -> list[int]:

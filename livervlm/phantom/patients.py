@@ -1,21 +1,18 @@
 """Phantom patients: everything about them that is drawn, before any picture is made."""
 
 import functools
-import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
+from ..conventions import CLASS_NAMES, LIVER_VLM_CLASSES, PHASE_NAMES
 from ..errors import InputError
-from ..lesions import CLASS_NAMES
-from ..phases import PHASE_NAMES
 from .enhancement import Tables, draw_hu, draw_patterns, draw_tables, read_table
 
 PHANTOM_VERSION = 2
-KINDS = (*CLASS_NAMES, "ICC", "MET")
 SUB_SLICES = 4  # anatomy is grown this much finer than slices are thick, so that slices blur edges
 N_GROUPS = 5
 
@@ -75,18 +72,6 @@ class Patient:
         """This patient's own generator for one purpose: none depends on how often another was asked."""
         return np.random.default_rng((*self.seed, zlib.crc32(purpose.encode()), *numbers))
 
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Patient":
-        values = json.loads(text)
-        for name in ("seed", "patterns"):
-            values[name] = tuple(values[name])
-        for name in ("displacement", "recentred"):
-            values[name] = {phase: tuple(vector) for phase, vector in values[name].items()}
-        return cls(**values)
-
 
 @functools.cache
 def table1() -> pd.DataFrame:
@@ -133,16 +118,21 @@ def _rows(rng: np.random.Generator, q: Mapping[str, float], counts: Mapping[str,
 def _counts(patients: int | Mapping[str, int]) -> dict[str, int]:
     if isinstance(patients, Mapping):
         for kind, count in patients.items():
-            if kind not in KINDS or count < 0:
-                raise InputError(f"{count} patients of class {kind!r}: classes are {', '.join(KINDS)}, counts from 0")
+            if kind not in CLASS_NAMES or count < 0:
+                known = ", ".join(CLASS_NAMES)
+                raise InputError(f"{count} patients of class {kind!r}: classes are {known}, counts from 0")
         if not sum(patients.values()):
             raise InputError("a cohort of no patients: ask for at least one")
         return dict(patients)
-    if patients < len(CLASS_NAMES):
-        raise InputError(f"{patients} patients: ask for at least {len(CLASS_NAMES)}, or name how many of each class")
-    share = table1().groupby("class")["cases"].sum()[list(CLASS_NAMES)]
-    ends = np.rint(patients * share.cumsum() / share.sum()).astype(int)
-    return dict(zip(CLASS_NAMES, np.diff(ends, prepend=0).tolist(), strict=True))
+    return shared_out(patients, table1().groupby("class")["cases"].sum()[list(LIVER_VLM_CLASSES)].to_dict())
+
+
+def shared_out(patients: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """Some patients shared out among classes in these proportions."""
+    if patients < len(shares):
+        raise InputError(f"{patients} patients: ask for at least {len(shares)}, or name how many of each class")
+    ends = np.rint(patients * np.cumsum([*shares.values()]) / sum(shares.values())).astype(int)
+    return dict(zip(shares, np.diff(ends, prepend=0).tolist(), strict=True))
 
 
 def _draw(seed: tuple[int, ...], kind: str, group: int, n_slices: int, tables: Tables, knobs: Knobs) -> Patient:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..conventions import LIVER_VLM_CLASSES, PHASE_NAMES
 from ..errors import InputError
-from ..lesions import CLASS_NAMES, LesionSet, assign_groups
-from ..phases import PHASE_NAMES
+from ..lesions import LesionSet, assign_groups
 from ..progress import bar
 from ..rois import extract_rois
 from .study import read_study
@@ -41,7 +41,7 @@ def import_studies(
     n_groups: int = 5,
     progress: bool = True,
     seed: int = 0,
-    classes: Sequence[str] = tuple(CLASS_NAMES),
+    classes: Sequence[str] = LIVER_VLM_CLASSES,
 ) -> LesionSet:
     """Read every lesion that a CSV names and cut its ROIs, `size` pixels square.
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..conventions import PHASE_NAMES
 from ..errors import InputError
 from ..paths import folder_written_whole
-from ..phases import PHASE_NAMES
 from ..rois import PADDING, Study, mask_box
 from .volumes import read_mask, read_volume, sitk
 
@@ -49,19 +49,20 @@ def read_study(
     volumes = {p: _on_grid(grid if p == reference else read_volume(phases[p]), grid) for p in names}
     spacing = grid.GetSpacing()[::-1]
     if box is not None:
-        return Study(volumes, spacing, tuple(box))
+        return Study(volumes, spacing, reference, tuple(box))
     own = {p: sitk.GetArrayFromImage(read_mask(m, grid, mask_value)).astype(bool) for p, m in masks.items()}
     lesion = {p: own.get(p, own[reference]) for p in names}
     centres = {p: tuple(np.argwhere(m).mean(0).tolist()) for p, m in lesion.items()} if len(own) > 1 else {}
-    return Study(volumes, spacing, mask_box(own[reference]), centres, {"lesion": lesion})
+    return Study(volumes, spacing, reference, mask_box(own[reference]), centres, {"lesion": lesion})
 
 
 def write_study(study: Study, folder: str | Path, format: str = "nifti") -> dict[str, Path]:
     """Write a study into a new folder, whole or not at all; `read_study` reads it back.
 
     format: "nifti" writes NC.nii.gz ..., "dicom" a folder NC ... for each phase, an uncompressed CT series of
-    a patient named "phantom".  The lesion's mask, where known, is mask.nii.gz on the last phase, or
-    mask_NC.nii.gz ... where the lesion's centre differs between phases.  HU are rounded to integers.
+    a patient named "phantom".  The lesion's mask, where known, is mask_NC.nii.gz ... where the lesion's centre
+    differs between phases; otherwise one file on the reference phase, mask.nii.gz where that is the last phase.
+    HU are rounded to integers.
 
     Returns the paths by their column in the manifest of `import_studies`.
     """
@@ -75,7 +76,8 @@ def write_study(study: Study, folder: str | Path, format: str = "nifti") -> dict
         masks = {f"mask_{phase}.nii.gz": mask for phase, mask in lesion.items()}
     else:
         last = [phase for phase in PHASE_NAMES if phase in study.volumes][-1]
-        masks = {"mask.nii.gz": lesion[last]} if lesion else {}
+        name = "mask.nii.gz" if study.reference == last else f"mask_{study.reference}.nii.gz"
+        masks = {name: lesion[study.reference]} if lesion else {}
     with folder_written_whole(folder) as new:
         shared = {"0020|000d": _uid(), "0020|0052": _uid()}  # one study and frame of reference for all phases
         for phase, volume in study.volumes.items():

@@ -8,24 +8,23 @@ import numpy as np
 import pytest
 import torch
 
-from livervlm import experiments, training
-from livervlm.augmentation import matched
+from livervlm import trainer, training
+from livervlm.cross_validation import cross_validate, provenance
 from livervlm.errors import InputError
-from livervlm.experiments import Recipe, config_for, cross_validate, provenance, train_model
 from livervlm.lesions import images
+from livervlm.methods import Radiomics, Trained
 from livervlm.metrics import accuracy_over_folds
-from livervlm.model import Config, LiverVLM
-from livervlm.phases import shuffle
-from livervlm.pretext import border_level
-from livervlm.profiles import PROFILES, current_profile, get_profile
+from livervlm.profiles import current_profile, get_profile
 from livervlm.records import read_record, write_record
-from livervlm.text import text_bank
+from livervlm.settings import Recipe
+from livervlm.trainer import config_for, train_model
 
 
 @pytest.fixture
-def validate(toy, quick, tiny_encoder):
-    def run(lesions=toy, head="fc", **settings):
-        return cross_validate(lesions, config_for(lesions, quick, head=head), quick, progress=False, **settings)
+def validate(toy, quick, tiny_encoder, empty_cache):
+    def run(lesions=toy, head="fc", recipe=None, **settings):
+        method = Trained({"head": head}, recipe or Recipe())
+        return cross_validate(lesions, method, quick, progress=False, **settings)
 
     return run
 
@@ -33,13 +32,13 @@ def validate(toy, quick, tiny_encoder):
 @pytest.fixture
 def trainings(monkeypatch):
     """Counts the models that are trained."""
-    done, real = [], experiments.train_model
+    done, real = [], trainer.train_model
 
     def spy(lesions, index, *args, **settings):
         done.append(index)
         return real(lesions, index, *args, **settings)
 
-    monkeypatch.setattr(experiments, "train_model", spy)
+    monkeypatch.setattr(trainer, "train_model", spy)
     return done
 
 
@@ -55,16 +54,14 @@ def test_every_slice_is_answered_once_with_its_own_label(validate, toy):
 
 def test_training_never_sees_a_picture_of_the_group_it_is_tested_on(validate, toy, monkeypatch):
     seen, asked = [], []
-    fit, predict = experiments.fit, experiments.predict
+    fit, predict = trainer.fit, training.predict
 
     def hashes(tensor):
         return {picture.contiguous().numpy().tobytes() for picture in tensor}
 
+    monkeypatch.setattr(trainer, "fit", lambda m, data, **s: seen.append(hashes(data["image"])) or fit(m, data, **s))
     monkeypatch.setattr(
-        experiments, "fit", lambda m, data, **s: seen.append(hashes(data["image"])) or fit(m, data, **s)
-    )
-    monkeypatch.setattr(
-        experiments, "predict", lambda m, pictures, **s: asked.append(hashes(pictures)) or predict(m, pictures, **s)
+        training, "predict", lambda m, pictures, **s: asked.append(hashes(pictures)) or predict(m, pictures, **s)
     )
     validate()
     every = hashes(images(toy))
@@ -106,14 +103,15 @@ def test_pictures_of_other_slices_are_refused(validate, toy, change):
         validate(tested=other)
 
 
-def test_seeds_differ_and_repeat(validate):
-    assert np.array_equal(validate(seed=1).prob, validate(seed=1).prob)
-    assert not np.array_equal(validate(seed=1).prob, validate(seed=2).prob)
+def test_seeds_differ_and_repeat(validate, tmp_path):
+    first = validate(seed=1, records=tmp_path / "a")
+    assert np.array_equal(first.prob, validate(seed=1, records=tmp_path / "b").prob)
+    assert not np.array_equal(first.prob, validate(seed=2).prob)
 
 
 def test_what_was_run_is_not_run_again(validate, trainings, tmp_path):
     first = validate(records=tmp_path)
-    assert len(trainings) == len(list(tmp_path.iterdir())) == 5
+    assert len(trainings) == len(list(tmp_path.glob("*.json"))) == 5
     again = validate(records=tmp_path)
     assert len(trainings) == 5
     for part in ("y_true", "prob", "group", "patient"):
@@ -134,7 +132,7 @@ def test_other_data_seed_head_or_profile_is_another_run(validate, trainings, toy
     validate(records=tmp_path, seed=1)
     validate(records=tmp_path, head="prototypes")
     validate(replace(toy, hu=toy.hu + np.int16(1)), records=tmp_path)
-    cross_validate(toy, config_for(toy, quick, head="fc"), replace(quick, epochs=1), records=tmp_path, progress=False)
+    cross_validate(toy, Trained({"head": "fc"}), replace(quick, epochs=1), records=tmp_path, progress=False)
     assert len(trainings) == 25
 
 
@@ -148,21 +146,23 @@ def test_a_record_says_what_its_numbers_come_from(validate, toy, tmp_path):
     assert record["text_encoder"] == "minilm"
     assert (record["profile"]["name"], record["profile"]["epochs"], record["seed"]) == ("smoke", 2, 4)
     known = {"fingerprint": toy.fingerprint(), "cohort_key": toy.cohort_key()}
-    assert record["data"] == {"source": {"kind": "toy"}, **known}
+    names = {"classes": list(toy.classes), "phases": list(toy.phases)}
+    assert record["data"] == {"source": {"kind": "toy"}, **known, **names}
     assert record["model"]["head"] == "text"
     assert record["fold"] == 2
     assert record["seconds"] >= 0
-    assert record["slices"]["patient"] == toy.patient[toy.group == 2].tolist()
+    assert record["slices"]["patient"].tolist() == toy.patient[toy.group == 2].tolist()
 
 
 def test_a_model_without_text_names_no_text_encoder(toy, quick):
-    assert provenance(toy, config_for(toy, quick, head="fc"), quick, 0)["text_encoder"] is None
+    for method in (Trained({"head": "fc"}), Radiomics()):
+        assert provenance(toy, method, quick, 0)["text_encoder"] is None
 
 
 @pytest.mark.parametrize(
     "tamper",
     [
-        lambda r: r["slices"]["prob"].__setitem__(0, [1.0, 0.0, 0.0, 0.0]),
+        lambda r: r["train_loss"].__setitem__(0, 0.0),
         lambda r: r.update(commit="0" * 40),
         lambda r: r.update(note="added"),
         lambda r: r.pop("checksum"),
@@ -175,6 +175,19 @@ def test_a_record_that_was_changed_is_refused(validate, tmp_path, tamper):
     tamper(record)
     path.write_text(json.dumps(record))
     with pytest.raises(InputError, match=r"fold1\.json: .*delete it and run again"):
+        validate(records=tmp_path)
+
+
+def test_arrays_that_were_changed_or_lost_are_refused(validate, tmp_path):
+    validate(records=tmp_path)
+    arrays = next(tmp_path.glob("*fold1.safetensors"))
+    content = bytearray(arrays.read_bytes())
+    content[-1] ^= 1
+    arrays.write_bytes(content)
+    with pytest.raises(InputError, match=r"fold1\.safetensors: the arrays of this record are missing or changed"):
+        validate(records=tmp_path)
+    arrays.unlink()
+    with pytest.raises(InputError, match=r"fold1\.safetensors: .*delete the record and run again"):
         validate(records=tmp_path)
 
 
@@ -194,7 +207,7 @@ def test_a_record_of_another_schema_is_refused(tmp_path):
 def test_records_keep_small_probabilities_apart(validate, tmp_path, monkeypatch):
     """A scale of up to 100 makes probabilities far below a millionth; their order is what an AUC is made of."""
     small = torch.tensor([[1.0, 1e-7 / (i + 1), 1e-9 * (i + 1), 0.0] for i in range(8)])
-    monkeypatch.setattr(experiments, "predict", lambda model, pictures, **settings: small)
+    monkeypatch.setattr(training, "predict", lambda model, pictures, **settings: small)
     outcome = validate(records=tmp_path)
     assert outcome.prob[:8] == pytest.approx(small.numpy(), rel=1e-5)
 
@@ -214,12 +227,6 @@ def test_summary_prints_spread_only_where_there_are_folds(validate):
     assert not any("±" in cell for cell in one.summary().values())
 
 
-def test_a_config_takes_the_data_and_the_profile_and_then_the_choices(toy, quick):
-    made = config_for(toy, quick, head="prototypes", logit_scale=1.0)
-    assert made == Config(toy.classes, toy.phases, head="prototypes", text_encoder="minilm", logit_scale=1.0)
-    assert config_for(toy, PROFILES["paper"]).text_encoder == "bert"
-
-
 def test_the_profile_is_the_environments_choice(monkeypatch):
     monkeypatch.delenv("LIVERVLM_PROFILE", raising=False)
     assert current_profile().name == "smoke"
@@ -232,111 +239,25 @@ def test_the_profile_is_the_environments_choice(monkeypatch):
 
 def test_folds_run_in_processes_as_in_one_and_leave_their_records_where_asked(toy, quick, tmp_path, monkeypatch):
     two, once = toy.subset(toy.group < 3), replace(quick, epochs=1)
-    config = config_for(two, once, head="fc")
+    method = Trained({"head": "fc"})
     for name in ("one", "two"):  # the second time, processes are there that began in the first folder
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
-        outcome = cross_validate(two, config, once, records="records", progress=False)
-        assert len(list((tmp_path / name / "records").iterdir())) == 2
+        outcome = cross_validate(two, method, once, records="records", progress=False)
+        assert len(list((tmp_path / name / "records").glob("*.json"))) == 2
+    config = config_for(two, once, head="fc")
     model, _ = train_model(two, np.flatnonzero(two.group == 2), config, once, progress=False)
     prob = training.predict(model, images(two.subset(two.group == 1)))
     assert outcome.prob[outcome.group == 1] == pytest.approx(prob.numpy(), abs=0.02)  # threads add up in another order
 
 
-@pytest.mark.usefixtures("tiny_encoder")
+@pytest.mark.usefixtures("tiny_encoder", "empty_cache")
 def test_learning_a_separable_set_beats_chance_by_far(toy, quick):
     longer = replace(quick, epochs=25)
-    outcome = cross_validate(toy, config_for(toy, longer, head="text"), longer, progress=False)
+    outcome = cross_validate(toy, Trained(), longer, progress=False)
     assert outcome.accuracy[0] > 70
     assert outcome.auc[0] > 0.9
     assert math.isfinite(sum(outcome.train_loss[1]))
-
-
-# -- Recipes ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def fits(monkeypatch):
-    """What is trained: the kind of network, its weights before, and the settings."""
-    seen, real = [], experiments.fit
-
-    def spy(model, data, **settings):
-        start = {name: value.clone() for name, value in model.state_dict().items()}
-        seen.append((type(model).__name__, start, data, settings))
-        return real(model, data, **settings)
-
-    monkeypatch.setattr(experiments, "fit", spy)
-    return seen
-
-
-@pytest.fixture
-def train(toy, quick, tiny_encoder, empty_cache):
-    def run(recipe=None, lesions=toy, index=None, profile=quick, seed=0, **choices):
-        index = np.arange(len(lesions)) if index is None else index
-        config = config_for(lesions, profile, **{"text_encoder": "random", **choices})
-        return train_model(lesions, index, config, profile, recipe, seed=seed, progress=False)
-
-    return run
-
-
-@pytest.mark.parametrize("field", ["init", "probe", "augmentation"])
-def test_an_unknown_recipe_is_refused_with_the_choices(field):
-    with pytest.raises(InputError, match=rf"recipe: {field} 'magic' is unknown: choose one of .+"):
-        Recipe(**{field: "magic"})
-
-
-@pytest.mark.parametrize("init", ["phase_shuffle", "simsiam"])
-def test_training_starts_from_the_encoder_of_the_pretext_and_only_from_that(train, fits, init):
-    train(Recipe(init=init))
-    (kind, first, data, _), (_, start, _, _) = fits
-    assert kind == {"phase_shuffle": "PhaseShuffle", "simsiam": "SimSiam"}[init]
-    assert not data.get("label", torch.zeros(1)).any()  # the pretext is given no labels
-    mine = {name: value for name, value in start.items() if name.startswith("encoder.")}
-    assert any(not torch.equal(value, first[name]) for name, value in mine.items())  # it has learned something
-    train(Recipe(init=init))
-    assert [kind for kind, *_ in fits].count(kind) == (1 if kind != "LiverVLM" else 2)  # read from the cache
-    again = fits[-1][1]
-    assert all(torch.equal(value, again[name]) for name, value in mine.items())
-
-
-def test_a_pretext_of_other_images_settings_or_seed_is_another(train, fits, toy, quick):
-    train(Recipe("phase_shuffle"))
-    train(Recipe("phase_shuffle"), index=np.flatnonzero(toy.group != 1))
-    train(Recipe("phase_shuffle"), seed=1)
-    train(Recipe("phase_shuffle"), profile=replace(quick, epochs=3))
-    train(Recipe("phase_shuffle", probe="level removed"))
-    assert [kind for kind, *_ in fits].count("PhaseShuffle") == 5
-
-
-def test_a_pretext_has_the_same_steps_with_and_without_unlabelled_patients(train, fits, toy, quick, monkeypatch):
-    pool = torch.rand(60, 3, 16, 16)
-    monkeypatch.setattr(experiments, "_unlabelled", lambda pictures, patients, seed: pool)
-    train(Recipe("phase_shuffle", unlabelled=9), profile=replace(quick, epochs=10))
-    _, _, data, settings = fits[0]
-    assert len(data["image"]) == 100
-    assert torch.equal(data["image"][40:], pool)
-    assert settings["epochs"] == 4  # 100 images four times, as 40 ten times
-
-
-def test_a_probe_changes_what_the_pretext_sees_and_not_what_the_model_sees(train, fits, toy):
-    train(Recipe("phase_shuffle", probe="level removed"))
-    pictures = images(toy)
-    assert torch.allclose(fits[0][2]["image"], pictures - border_level(pictures)[:, :, None, None])
-    assert torch.equal(fits[1][2]["image"], pictures)
-
-
-def test_a_damaged_pretext_is_refused(train, empty_cache):
-    train(Recipe("phase_shuffle"))
-    (path,) = (empty_cache / "pretext").glob("*.safetensors")
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InputError, match=r"phase_shuffle-.*: not the weights of this pretext; delete it"):
-        train(Recipe("phase_shuffle"))
-
-
-def test_augmentation_and_epochs_reach_the_loop(train, fits):
-    train(Recipe(augmentation="matched", epochs=3))
-    assert fits[0][3]["task"] is matched
-    assert fits[0][3]["epochs"] == 6
 
 
 def test_the_recipe_makes_another_record_and_stands_in_it(validate, trainings, tmp_path):
@@ -347,30 +268,17 @@ def test_the_recipe_makes_another_record_and_stands_in_it(validate, trainings, t
     assert set(recipes) == {None, "matched"}
 
 
-def test_the_mean_over_orders_does_not_know_the_order_it_is_given(train, toy):
-    model, _ = train(head="fc")
-    pictures = images(toy)
-    turned = shuffle(pictures, torch.full((40,), 3))
-    mean = training.predict(model, pictures, every_order=True)
-    assert torch.allclose(mean, training.predict(model, turned, every_order=True), atol=1e-5)
-    assert not torch.allclose(training.predict(model, pictures), training.predict(model, turned), atol=1e-3)
-    single = torch.stack([training.predict(model, shuffle(pictures, torch.full((40,), o))) for o in range(6)])
-    assert torch.allclose(mean, single.mean(0), atol=1e-5)
+def test_without_a_folder_folds_lie_in_the_cache_by_data_settings_and_code(validate, trainings, monkeypatch):
+    first = validate()
+    assert np.array_equal(validate().prob, first.prob)
+    assert len(trainings) == 5
+    monkeypatch.setattr("livervlm.cross_validation.code_key", lambda *modules: "other code")
+    validate()
+    assert len(trainings) == 10
 
 
-def test_permuted_class_names_give_each_class_the_prompt_of_another(toy, quick):
-    plain, permuted = (
-        text_bank("simple", names, toy.phases, "minilm") for names in (toy.classes, ("FNH", "HCC", "HEM", "CYST"))
-    )
-    model = LiverVLM(config_for(toy, quick, template="simple", class_names=("FNH", "HCC", "HEM", "CYST")))
-    assert torch.equal(model.head.text, permuted)
-    assert torch.equal(permuted[:, [3, 0, 1, 2]], plain)
-
-
-def test_random_texts_are_unit_vectors_that_know_nothing_and_repeat():
-    bank = text_bank("enriched", ("CYST", "FNH"), ("NC", "ART", "PV"), "random")
-    assert bank.shape == (6, 2, 384)
-    assert torch.allclose(bank.norm(dim=-1), torch.ones(6, 2), atol=1e-5)
-    flat = bank.flatten(0, 1)
-    assert (flat @ flat.T - torch.eye(12)).abs().max() < 0.3
-    assert torch.equal(bank, text_bank("enriched", ("CYST", "FNH"), ("NC", "ART", "PV"), "random"))
+def test_any_method_is_cross_validated(toy, quick, empty_cache):
+    outcome = cross_validate(toy, Radiomics(), quick, progress=False)
+    assert outcome.accuracy[0] > 90
+    assert outcome.by_fold.mean() == pytest.approx(outcome.accuracy[0])
+    assert outcome.train_loss == {group: [] for group in range(1, 6)}

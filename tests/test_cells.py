@@ -13,18 +13,22 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from livervlm import reproduce
+from livervlm import cells as module
+from livervlm import cohorts
 from livervlm import rows as declarations
+from livervlm.cells import Cell, cells
 from livervlm.cli import main
+from livervlm.cohorts import cohort_of, pool_of
+from livervlm.conventions import CLASS_NAMES, LIVER_VLM_CLASSES
 from livervlm.errors import InputError
-from livervlm.experiments import Recipe
-from livervlm.lesions import CLASS_NAMES
-from livervlm.model import Config
+from livervlm.lesions import LesionSet
+from livervlm.methods import Trained
 from livervlm.paths import data_file
-from livervlm.records import read_record
-from livervlm.reproduce import Cell, cells, run, run_cell
+from livervlm.records import SCHEMA, read_record, write_record
 from livervlm.results import Runs
-from livervlm.rows import Row, all_rows, declared, select
+from livervlm.rows import Row, all_rows, declared, read_declared, select
+from livervlm.runner import run, run_one
+from livervlm.settings import Config, Recipe
 
 SMALL = {"patients": 20}
 
@@ -34,7 +38,7 @@ def house(quick, tiny_encoder, monkeypatch):
     """The rows on small cohorts and pools, with a small encoder, at 16 pixels and two epochs."""
     small = {name: replace(row, cohort={**row.cohort, **SMALL}) for name, row in all_rows().items()}
     monkeypatch.setattr(declarations, "all_rows", lambda: small)
-    monkeypatch.setattr(reproduce, "CHUNK", 10)
+    monkeypatch.setattr(cohorts, "CHUNK", 10)
     return lambda *names, protocol="paper", cohorts=1: cells(
         [small[name] for name in names], protocol, cohorts, quick, test_patients=20
     )
@@ -43,8 +47,8 @@ def house(quick, tiny_encoder, monkeypatch):
 @pytest.fixture
 def answered(monkeypatch):
     """The cells that are run."""
-    seen, real = [], reproduce._answer
-    monkeypatch.setattr(reproduce, "_answer", lambda cell: seen.append(cell) or real(cell))
+    seen, real = [], Cell.record
+    monkeypatch.setattr(Cell, "record", lambda cell: seen.append(cell) or real(cell))
     return seen
 
 
@@ -60,9 +64,10 @@ def test_every_printed_row_is_declared_and_every_declared_row_is_printed():
 def test_every_declared_setting_exists():
     pools, known = declared()["pools"], set(all_rows())
     for row in all_rows().values():
-        assert Config(tuple(CLASS_NAMES), ("NC", "ART", "PV"), **row.config)
+        if isinstance(row.method, Trained):
+            assert Config(LIVER_VLM_CLASSES, ("NC", "ART", "PV"), **row.method.config)
         assert set(row.pools) <= set(pools)
-        assert row.needs
+        assert row.method.needs
     for contrast in declared()["contrasts"]:
         assert {contrast["better"], contrast["worse"]} <= known
         if contrast["table"]:
@@ -99,8 +104,8 @@ def test_a_cells_record_is_named_by_all_that_decides_it(quick, tmp_path):
     others = [
         replace(cell, profile=replace(quick, epochs=7)),
         replace(cell, test_patients=21),
-        replace(cell, row=replace(cell.row, recipe=Recipe("simsiam"))),
-        replace(cell, row=replace(cell.row, config={"template": "simple"})),
+        replace(cell, row=replace(cell.row, method=Trained(recipe=Recipe("simsiam")))),
+        replace(cell, row=replace(cell.row, method=Trained({"template": "simple"}, cell.row.method.recipe))),
         replace(cell, row=replace(cell.row, cohort={"aligned": False})),
         replace(cell, row=replace(cell.row, pools=("misregistered",))),
         replace(cell, cohort=4),
@@ -112,6 +117,47 @@ def test_a_cells_record_is_named_by_all_that_decides_it(quick, tmp_path):
     assert cell.row.departures == {"method": "train", "recipe": {"init": "phase_shuffle"}}  # no default names a file
 
 
+def broken(tmp_path, change):
+    """A copy of what is declared, changed."""
+    found = json.loads(data_file("rows.json").read_text(encoding="utf-8"))
+    change(found)
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(found))
+    return path
+
+
+ROW = {"name": "mine", "set": "core"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({**ROW, "colour": 1}, "row 'mine' has 'colour': the method train knows cohort, config, method"),
+        ({**ROW, "method": "forest"}, "row 'mine' has method 'forest': choose one of train, pretext, radiomics"),
+        ({**ROW, "config": {"tempalte": "simple"}}, "row 'mine' has a config with 'tempalte': it may have class_names, encoder"),
+        ({**ROW, "config": {"classes": ["CYST"]}}, "row 'mine' has a config with 'classes'"),
+        ({**ROW, "recipe": {"steps": 3}}, "row 'mine' has a recipe with 'steps': it may have augmentation"),
+        ({**ROW, "method": "radiomics", "config": {}}, "row 'mine' has 'config': the method radiomics knows"),
+        ({**ROW, "pools": ["noon"]}, "row 'mine' is tested on 'noon': the pools are standard"),
+        ({"name": "mine"}, "row 'mine' has no 'set'"),
+    ],
+)
+def test_a_row_that_is_wrong_is_refused_by_its_name(tmp_path, entry, message):
+    with pytest.raises(InputError, match=rf"rows\.json: {message}") as caught:
+        read_declared(broken(tmp_path, lambda found: found["rows"].append(entry)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_row_that_is_compared_needs_a_plan(tmp_path):
+    with pytest.raises(
+        InputError, match="row 'model 1' is compared, and the plan has no number of cohorts"
+    ):
+        read_declared(broken(tmp_path, lambda found: found["plan"]["cohorts"].pop("core")))
+    other = {"name": "new", "better": "scratch", "worse": "nobody"}
+    with pytest.raises(InputError, match="contrast 'new' compares 'nobody', which is no row"):
+        read_declared(broken(tmp_path, lambda found: found["contrasts"].append(other)))
+
+
 # -- The paper's protocol ---------------------------------------------------------------------------------------------
 
 
@@ -120,7 +166,7 @@ def test_five_folds_leave_five_records_that_answer_every_slice_once(house, tmp_p
     assert run(todo, tmp_path, progress=False) == {"before": 0, "now": 5, "elsewhere": 0}
     runs = Runs("paper", tmp_path, todo[0].profile)
     records, (outcome,) = runs.read("scratch"), runs.outcomes("scratch").values()
-    lesions = reproduce.cohort_of(todo[0])
+    lesions = cohort_of(todo[0])
     assert sorted(zip(outcome.patient, outcome.y_true, outcome.group, strict=True)) == sorted(
         zip(lesions.patient, lesions.label, lesions.group, strict=True)
     )
@@ -143,7 +189,7 @@ def test_what_has_a_record_is_not_run_again_and_a_lost_one_alone_is(house, answe
 
 
 def test_a_kill_loses_the_cell_in_flight_and_no_other(house, monkeypatch, tmp_path):
-    todo, real, done = house("scratch"), reproduce._answer, []
+    todo, real, done = house("scratch"), Cell.record, []
 
     def killed(cell):
         if len(done) == 3:
@@ -151,27 +197,27 @@ def test_a_kill_loses_the_cell_in_flight_and_no_other(house, monkeypatch, tmp_pa
         done.append(cell)
         return real(cell)
 
-    monkeypatch.setattr(reproduce, "_answer", killed)
+    monkeypatch.setattr(Cell, "record", killed)
     with pytest.raises(KeyboardInterrupt):
         run(todo, tmp_path, progress=False)
     assert [cell.path(tmp_path).exists() for cell in todo] == [True, True, True, False, False]
-    monkeypatch.setattr(reproduce, "_answer", real)
+    monkeypatch.setattr(Cell, "record", real)
     assert run(todo, tmp_path, progress=False) == {"before": 3, "now": 2, "elsewhere": 0}
 
 
 def test_a_cell_that_another_process_runs_is_left_to_it(house, tmp_path, monkeypatch):
     (cell, *_), taken = house("scratch"), []
-    real = reproduce._answer
+    real = Cell.record
 
     def meanwhile(cell):
         """While the cell runs, somebody else comes by; a thread of its own stands for another process."""
-        other = threading.Thread(target=lambda: taken.append(run_cell(cell, tmp_path)))
+        other = threading.Thread(target=lambda: taken.append(run_one(cell, tmp_path)))
         other.start()
         other.join()
         return real(cell)
 
-    monkeypatch.setattr(reproduce, "_answer", meanwhile)
-    assert run_cell(cell, tmp_path)
+    monkeypatch.setattr(Cell, "record", meanwhile)
+    assert run_one(cell, tmp_path)
     assert taken == [False]
     assert not any((tmp_path / ".locks").iterdir())
 
@@ -183,14 +229,14 @@ def test_a_lock_that_its_dead_process_left_behind_holds_nobody_up(house, tmp_pat
     (tmp_path / ".locks").mkdir()
     path = cell.path(tmp_path)
     (tmp_path / ".locks" / f"paper-{path.parent.name}-{path.stem}").touch()
-    assert run_cell(cell, tmp_path)
+    assert run_one(cell, tmp_path)
 
 
 def test_a_pretext_is_trained_once_for_all_rows_that_start_from_it(house, empty_cache, tmp_path, monkeypatch):
-    from livervlm import experiments
+    from livervlm import trainer
 
-    fits, real = [], experiments.fit
-    monkeypatch.setattr(experiments, "fit", lambda m, *a, **s: fits.append(type(m).__name__) or real(m, *a, **s))
+    fits, real = [], trainer.fit
+    monkeypatch.setattr(trainer, "fit", lambda m, *a, **s: fits.append(type(m).__name__) or real(m, *a, **s))
     run(house("pretext: phase shuffle", "model 1", "model 0", "FC, phase shuffle"), tmp_path, progress=False)
     assert fits.count("PhaseShuffle") == 5
     assert fits.count("LiverVLM") == 15
@@ -207,7 +253,7 @@ def test_a_pretexts_record_holds_its_measures(house, tmp_path):
 
 def test_radiomics_run_as_a_row(house, tmp_path):
     (cell, *_) = house("radiomics")
-    run_cell(cell, tmp_path)
+    run_one(cell, tmp_path)
     assert np.sum(read_record(cell.path(tmp_path))["slices"]["prob"], axis=1) == pytest.approx(1, abs=1e-4)
 
 
@@ -216,14 +262,14 @@ def test_radiomics_run_as_a_row(house, tmp_path):
 
 def test_a_pool_is_two_slices_of_fresh_patients_and_repeats(house, empty_cache):
     (cell,) = house("scratch", protocol="population")
-    pool, cohort = reproduce.pool_of(cell, "standard"), reproduce.cohort_of(cell)
+    pool, cohort = pool_of(cell, "standard"), cohort_of(cell)
     assert np.unique(pool.patient, return_counts=True)[1].tolist() == [2] * 20
     known = {picture.tobytes() for picture in cohort.hu}
     assert not any(picture.tobytes() in known for picture in pool.hu)
     (path,) = (empty_cache / "pools").glob("*.safetensors")
     path.unlink()
-    assert reproduce.pool_of(cell, "standard", jobs=2).fingerprint() == pool.fingerprint()
-    assert reproduce.pool_of(cell, "misregistered").fingerprint() != pool.fingerprint()
+    assert pool_of(cell, "standard", jobs=2).fingerprint() == pool.fingerprint()
+    assert pool_of(cell, "misregistered").fingerprint() != pool.fingerprint()
 
 
 def test_patients_are_counted_and_paired(house, tmp_path):
@@ -232,11 +278,15 @@ def test_patients_are_counted_and_paired(house, tmp_path):
     runs = Runs("population", tmp_path, todo[0].profile, test_patients=20)
     records = runs.read("scratch")
     assert [record["cohort"] for record in records] == [0, 1]
-    (pool, test) = reproduce.pool_of(todo[0], "standard"), records[0]["tests"]["standard"]
+    (pool, test) = pool_of(todo[0], "standard"), records[0]["tests"]["standard"]
     assert test["fingerprint"] == pool.fingerprint()
     matrix = np.array(test["confusion"])
     assert matrix.sum(axis=1).tolist() == np.bincount(pool.label, minlength=4).tolist()
-    correct, slices = ([*map(int, test[name])] for name in ("correct", "slices"))
+    correct, slices = test["correct"], test["slices"]
+    assert test["prob"].shape == (20, 4)
+    assert test["prob"].astype(float).sum(axis=1) == pytest.approx(np.ones(20), abs=2e-3)
+    owner = {patient: label for patient, label in zip(pool.patient, pool.label, strict=True)}
+    assert test["label"].tolist() == [owner[patient] for patient in range(20)]
     assert sum(correct) == np.trace(matrix)
     assert test["accuracy"] == pytest.approx(100 * np.mean(np.divide(correct, slices)), abs=1e-3)
     assert runs.accuracy("scratch")["scratch"].tolist() == pytest.approx(
@@ -256,14 +306,38 @@ def test_the_papers_protocol_is_compared_by_cohort(house, tmp_path):
 
 
 def test_development_cohorts_leave_a_learning_curve_and_share_no_patient(house, tmp_path, monkeypatch):
-    monkeypatch.setattr(reproduce, "CURVE", 1)
+    monkeypatch.setattr(module, "CURVE", 1)
     (cell,), (other,) = house("scratch", protocol="development"), house("scratch", protocol="population")
     run([cell], tmp_path, progress=False)
     record = read_record(cell.path(tmp_path))
     assert list(record["curve"]) == ["1", "2"]
     assert record["curve"]["2"] == pytest.approx(record["tests"]["standard"]["accuracy"], abs=0.01)
-    assert reproduce.pool_of(cell, "standard").fingerprint() != reproduce.pool_of(other, "standard").fingerprint()
-    assert reproduce.cohort_of(cell).fingerprint() != reproduce.cohort_of(other).fingerprint()
+    assert pool_of(cell, "standard").fingerprint() != pool_of(other, "standard").fingerprint()
+    assert cohort_of(cell).fingerprint() != cohort_of(other).fingerprint()
+
+
+def test_a_record_of_2000_patients_keeps_them_in_35_kilobytes(tmp_path):
+    rng = np.random.default_rng(0)
+    for n_classes in (4, 6):
+        shape = (2000, 2, 16, 16)
+        patient = np.repeat(np.arange(1000), 2)
+        many = LesionSet(
+            np.zeros(shape, np.int16)[:, :, :8, :8],
+            rng.integers(0, n_classes, 1000)[patient],
+            patient,
+            np.ones(2000),
+            np.ones((2000, 3)),
+            tuple(CLASS_NAMES)[:n_classes],
+            ("ART", "PV"),
+        )
+        prob = rng.dirichlet(np.ones(n_classes), 2000)
+        kept = module.patient_answers(prob, many)
+        write_record(tmp_path / "r.json", {"schema": SCHEMA, "tests": {"standard": kept}})
+        assert 2 * (tmp_path / "r.safetensors").stat().st_size < 35_000
+        read = read_record(tmp_path / "r.json")["tests"]["standard"]
+        for name in ("label", "slices", "correct", "prob"):
+            assert np.array_equal(read[name], kept[name])
+        assert read["prob"] == pytest.approx(prob.reshape(1000, 2, -1).mean(axis=1), abs=3e-4)
 
 
 # -- On a cluster -----------------------------------------------------------------------------------------------------
@@ -272,9 +346,9 @@ def test_development_cohorts_leave_a_learning_curve_and_share_no_patient(house, 
 def test_a_cluster_finishes_every_cell_although_a_worker_is_killed_on_the_way(quick, tmp_path):
     from distributed import LocalCluster
 
-    row = Row("cluster", "test", config={"head": "fc"}, cohort=SMALL)
+    row = Row("cluster", "test", Trained({"head": "fc"}), cohort=SMALL)
     todo = cells([row], "paper", 1, replace(quick, epochs=6))
-    reproduce.cohort_of(todo[0])
+    cohort_of(todo[0])
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         killed = []
 
@@ -329,7 +403,7 @@ def test_a_changed_record_stops_the_summary(house, tmp_path, capsys):
     main(arguments)
     path = next(tmp_path.glob("paper/scratch/*fold3*"))
     record = json.loads(path.read_text())
-    record["slices"]["prob"][0] = [1, 0, 0, 0]
+    record["train_loss"][0] = 0.0
     path.write_text(json.dumps(record))
     assert main(arguments) == 2
     assert "changed since it was written" in capsys.readouterr().err

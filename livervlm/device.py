@@ -1,0 +1,21 @@
+"""Where to compute, and in which precision."""
+
+import torch
+
+
+def best_device() -> torch.device:
+    """CUDA where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """bfloat16 where the device computes in it, float16 on older GPUs, None (float32) elsewhere."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "cpu" and _cpu_capabilities().get("avx512_bf16", False):
+        return torch.bfloat16
+    return None
+
+
+def _cpu_capabilities() -> dict:
+    return getattr(torch.cpu, "get_capabilities", dict)()  # older torch does not tell
