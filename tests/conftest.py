@@ -1,6 +1,7 @@
-"""What the tests share: no network, caches in a folder that goes away, small data, a small encoder."""
+"""What the tests share: no network, caches in a folder that goes away, small data, a small encoder, a browser."""
 
 import os
+import shutil
 import tempfile
 
 import numpy as np
@@ -18,6 +19,10 @@ settings.register_profile("house", deadline=None, max_examples=30)
 settings.load_profile("house")
 
 CLASSES = ("CYST", "FNH", "HCC", "HEM")
+CHROMIUM = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+)
 
 
 def make_toy(size: int = 16, phases=("NC", "ART", "PV"), groups: int = 5, seed: int = 0):
@@ -92,3 +97,30 @@ def quick(monkeypatch):
     profile = profiles.Profile("smoke", size=16, epochs=2, text_encoder="minilm")
     monkeypatch.setitem(profiles.PROFILES, "smoke", profile)
     return profile
+
+
+@pytest.fixture(scope="module")  # no longer: while it is open, code that starts an event loop of its own fails
+def browser():
+    """Chromium without a window; where there is none, the test is skipped."""
+    from playwright.sync_api import sync_playwright
+
+    found = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+    if found is None:
+        pytest.skip("no chromium was found: nothing was tried in a browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=CHROMIUM.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page that must ask no network for anything and log no error."""
+    page = browser.new_page(viewport={"width": 800, "height": 900})
+    faults = []
+    page.on("request", lambda request: request.url.startswith(("data:", "about:")) or faults.append(request.url))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    yield page
+    page.close()
+    assert faults == []

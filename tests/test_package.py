@@ -28,6 +28,9 @@ def test_wheel_alone_runs_the_book_code_from_an_empty_folder(tmp_path):
         archive.extractall(tmp_path / "installed")
         names = archive.namelist()
     assert not [name for name in names if name.startswith(("tests/", "book/", "data/"))]
+    beside = {p.relative_to(ROOT).as_posix() for kind in ("js", "css") for p in ROOT.glob(f"livervlm/**/*.{kind}")}
+    assert beside
+    assert beside <= set(names)
     empty = tmp_path / "empty"
     empty.mkdir()
     code = (

@@ -3,14 +3,12 @@
 import functools
 import http.server
 import re
-import shutil
 import sys
 import threading
 from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
@@ -19,11 +17,6 @@ sys.path.insert(0, str(ROOT / "book" / "tools"))
 import check_pages  # noqa: E402
 import notebooks  # noqa: E402
 
-BROWSER = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-)
 PAGES = sorted(path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html") if "_static" not in path.parts)
 if "index.html" in PAGES:
     PAGES.remove("index.html")  # it only sends on to the landing page
@@ -43,16 +36,6 @@ def site():
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if BROWSER is None:
-        pytest.skip("no chromium was found: the pages were not tried in a browser")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS.split())
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -1,0 +1,24 @@
+"""Figures that a reader moves without a kernel: a script and its arrays lie in the cell's own output.
+
+They work in the static page, in Jupyter and in Colab, and ask no network for anything.  Without JavaScript, or
+in a notebook that is not trusted, a still picture takes their place.
+
+Each figure is one Python file with its script beside it; `shared` holds what all of them need.
+"""
+
+from .interval_and_pairs import interval_and_pairs
+from .map_reader import map_reader
+from .phase_order import phase_order
+from .shared import MovingFigure
+from .similarity_space import similarity_space
+from .window_level import WINDOWS, window_level
+
+__all__ = [
+    "WINDOWS",
+    "MovingFigure",
+    "interval_and_pairs",
+    "map_reader",
+    "phase_order",
+    "similarity_space",
+    "window_level",
+]
