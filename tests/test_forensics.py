@@ -314,6 +314,14 @@ def test_medclips_class_figures_deny_its_accuracy_and_no_auc_spreads_so_far():
     assert near_one == [True, False]
 
 
+def test_what_class_figures_imply_is_reached_where_recall_falls_as_the_share_of_the_class_rises():
+    """By hand: shares of 1/4 and 3/4 have a mean of 1/2 and a population sd of 1/4: (80 + 60) / 2 and (10 + 20) / 4."""
+    sizes = np.array([[1, 3], [3, 1]])  # two classes in two folds
+    assert implied_accuracy([(80, 10), (60, 20)], sizes) == pytest.approx((70, 7.5))
+    for recall, end in (([[90, 70], [40, 80]], 70 - 7.5), ([[70, 90], [80, 40]], 70 + 7.5)):  # of these figures
+        assert (recall * sizes / 4).sum(axis=0).mean() == end
+
+
 @given(st.integers(0, 2**32 - 1))
 def test_class_figures_never_deny_an_accuracy_that_they_come_from(seed):
     rng = np.random.default_rng(seed)

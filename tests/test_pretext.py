@@ -93,6 +93,14 @@ def noise():
     return torch.rand(6, 3, 24, 24, generator=seeded()) * 2 - 1
 
 
+@pytest.mark.parametrize(("size", "width"), [(224, 18), (64, 5), (48, 4), (24, 2), (16, 1), (8, 1)])
+def test_the_border_is_a_frame_of_a_twelfth_of_the_side(size, width):
+    frame = pretext.border(size)
+    assert [*frame[size // 2]] == [*frame[:, size // 2]] == [i < width or i >= size - width for i in range(size)]
+    assert frame[:width].all()
+    assert frame.sum() == size**2 - (size - 2 * width) ** 2
+
+
 def test_border_only_hides_the_lesion_and_lesion_only_the_border(noise):
     frame, centre = pretext.border(24), torch.zeros(24, 24, dtype=torch.bool)
     centre[9:15, 9:15] = True

@@ -23,15 +23,13 @@ COHORTS = declared()["plan"]["cohorts"]
 
 
 @pytest.fixture
-def recorded(tmp_path, quick):
-    """Write records of a row whose accuracy in each cohort is given; returns what reads them."""
+def answered(tmp_path, quick):
+    """Write records of a row from what was right in each cohort, (cohorts, PATIENTS, 2); returns what reads them."""
     runs = Runs("population", tmp_path, quick, PATIENTS)
 
-    def write(name, accuracy, seed=0):
-        todo = cells([all_rows()[name]], "population", len(accuracy), quick, PATIENTS)
-        for cell, percent in zip(todo, accuracy, strict=True):
-            rng = np.random.default_rng([seed, cell.cohort])
-            right = rng.permutation(np.arange(2 * PATIENTS) < percent / 100 * 2 * PATIENTS).reshape(PATIENTS, 2)
+    def write(name, answers):
+        todo = cells([all_rows()[name]], "population", len(answers), quick, PATIENTS)
+        for cell, right in zip(todo, answers, strict=True):
             counts = np.diag([20, 30, 10, 40]) + np.array([[0, 20, 0, 0], [10, 0, 0, 0], [0, 0, 0, 10], [0, 0, 60, 0]])
             test = {"slices": np.full(PATIENTS, 2, np.uint8), "correct": right.sum(axis=1).astype(np.uint8)}
             test |= {"accuracy": round(100 * right.mean(), 3), "confusion": counts.tolist()}
@@ -39,6 +37,18 @@ def recorded(tmp_path, quick):
             record = {"row": {"name": name}, "cohort": cell.cohort, "fold": None, "tests": {cell.pools[0]: test}}
             write_record(cell.path(tmp_path), {**code_provenance(), **record})
         return runs
+
+    return write
+
+
+@pytest.fixture
+def recorded(answered):
+    """The same from the accuracy in each cohort; every cohort has its errors at other patients."""
+
+    def write(name, accuracy, seed=0):
+        first = [np.arange(2 * PATIENTS) < percent / 100 * 2 * PATIENTS for percent in accuracy]
+        mixed = [np.random.default_rng([seed, cohort]).permutation(right) for cohort, right in enumerate(first)]
+        return answered(name, [right.reshape(PATIENTS, 2) for right in mixed])
 
     return write
 
@@ -119,6 +129,23 @@ def test_each_verdict(recorded):
     first = found.loc["phase shuffle against scratch"]
     assert first["bootstrap low"] == pytest.approx(first["low"], abs=1)
     assert first["bootstrap high"] == pytest.approx(first["high"], abs=1)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_where_the_two_intervals_disagree_about_zero_the_wider_one_counts(answered, sign):
+    """Cohorts agree to a patient, but the gain is 120 patients won and 100 lost: others might have turned it."""
+    n = COHORTS["core"]
+    won, lost = np.zeros((2, n, PATIENTS, 2), dtype=bool)
+    won[:, :120] = lost[:, 120:220] = True
+    won[::2, 399] = True  # one patient more in every second cohort gives the t interval a width
+    sides = ("model 1", "scratch")[::sign]
+    answered(sides[0], won)
+    line = answered(sides[1], lost).contrasts().loc["phase shuffle against scratch"]
+    assert line["p, Holm"] < 0.001
+    assert sign * line["difference"] == pytest.approx(5.125)
+    assert min(sign * line["low"], sign * line["high"]) > 5
+    assert line["bootstrap low"] < 0 < line["bootstrap high"]
+    assert line["verdict"] == "undecided"
 
 
 def test_an_unfinished_contrast_has_no_verdict_and_shows_no_interval(recorded):
