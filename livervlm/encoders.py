@@ -56,7 +56,7 @@ class VideoSwin(nn.Module):
         return x.mean(dim=1).permute(0, 3, 1, 2)
 
 
-def _resnet(name: str, n_phases: int, pretrained: bool = False) -> ImageEncoder:
+def _resnet(name: str, n_phases: int, pretrained: bool) -> ImageEncoder:
     net = _network(name, "IMAGENET1K_V1" if pretrained else None)
     _fit_stem(net.conv1, n_phases, pretrained, partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu"))
     body = OrderedDict(net.named_children())
@@ -64,25 +64,25 @@ def _resnet(name: str, n_phases: int, pretrained: bool = False) -> ImageEncoder:
     return ImageEncoder(nn.Sequential(body), net.fc.in_features)
 
 
-def _convnext_tiny(n_phases: int, pretrained: bool = False) -> ImageEncoder:
+def _convnext_tiny(n_phases: int, pretrained: bool) -> ImageEncoder:
     net = _network("convnext_tiny", "IMAGENET1K_V1" if pretrained else None)
     _fit_stem(net.features[0][0], n_phases, pretrained, partial(nn.init.trunc_normal_, std=0.02))
     norm, _, linear = net.classifier
     return ImageEncoder(net.features, linear.in_features, norm)
 
 
-def _efficientnet_v2_s(n_phases: int, pretrained: bool = False) -> ImageEncoder:
+def _efficientnet_v2_s(n_phases: int, pretrained: bool) -> ImageEncoder:
     net = _network("efficientnet_v2_s", "IMAGENET1K_V1" if pretrained else None)
     _fit_stem(net.features[0][0], n_phases, pretrained, partial(nn.init.kaiming_normal_, mode="fan_out"))
     return ImageEncoder(net.features, net.classifier[1].in_features)
 
 
-def _video_swin_t(n_phases: int, pretrained: bool = False) -> ImageEncoder:
+def _video_swin_t(n_phases: int, pretrained: bool) -> ImageEncoder:
     net = _network("swin3d_t", "KINETICS400_V1" if pretrained else None)
     return ImageEncoder(VideoSwin(net), net.num_features)
 
 
-ENCODERS: dict[str, Callable[..., ImageEncoder]] = {
+ENCODERS: dict[str, Callable[[int, bool], ImageEncoder]] = {
     "resnet18": partial(_resnet, "resnet18"),
     "resnet50": partial(_resnet, "resnet50"),
     "convnext_tiny": _convnext_tiny,
@@ -99,8 +99,7 @@ def build_encoder(name: str, n_phases: int, pretrained: bool = False) -> ImageEn
     """
     if name not in ENCODERS:
         raise InputError(f"image encoder {name!r} is unknown: choose one of {', '.join(ENCODERS)}")
-    build = ENCODERS[name]
-    return build(n_phases, pretrained=True) if pretrained else build(n_phases)
+    return ENCODERS[name](n_phases, pretrained)
 
 
 def _network(name: str, weights: str | None) -> nn.Module:

@@ -80,7 +80,7 @@ def tiny_encoder(monkeypatch):
 
     from livervlm import encoders
 
-    def build(n_phases: int):
+    def build(n_phases: int, pretrained: bool):
         body = nn.Sequential(nn.Conv2d(n_phases, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU())
         return encoders.ImageEncoder(body, 8)
 

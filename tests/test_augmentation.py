@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from livervlm import encoders
 from livervlm.augmentation import AUGMENTATIONS, all_prompts, matched, mismatched
 from livervlm.errors import InputError
 from livervlm.model import LiverVLM
@@ -38,11 +37,7 @@ def asked():
 
 
 @pytest.fixture
-def model(monkeypatch):
-    def build(n_phases, pretrained=False):
-        return encoders.ImageEncoder(nn.Sequential(nn.Conv2d(n_phases, 8, 3), nn.ReLU()), 8)
-
-    monkeypatch.setitem(encoders.ENCODERS, "resnet18", build)
+def model(tiny_encoder):
     torch.manual_seed(0)
     return lambda head="text": LiverVLM(Config(CLASSES, PHASES, head=head, text_encoder="random"))
 

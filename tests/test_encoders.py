@@ -6,6 +6,7 @@ import subprocess
 import sys
 from email.message import Message
 from pathlib import Path
+from typing import NamedTuple
 from urllib.error import HTTPError, URLError
 
 import pytest
@@ -17,15 +18,24 @@ from livervlm.encoders import ENCODERS, build_encoder
 from livervlm.errors import InputError
 from livervlm.training import fit
 
-TORCHVISION = {name: name for name in ENCODERS} | {"video_swin_t": "swin3d_t"}
-DIM = dict(zip(ENCODERS, (512, 2048, 768, 1280, 768), strict=True))
-FILES = dict(
-    resnet18="resnet18-f37072fd.pth",
-    resnet50="resnet50-0676ba61.pth",
-    convnext_tiny="convnext_tiny-983f1562.pth",
-    efficientnet_v2_s="efficientnet_v2_s-dd5fe13b.pth",
-    video_swin_t="swin3d_t-7615ae03.pth",
-)
+
+class Original(NamedTuple):
+    """What an encoder has to agree with: a network of torchvision's."""
+
+    network: str  # its name there
+    width: int  # of what it feeds its classifier
+    weights: str  # the file of its pretrained ones
+    video: bool = False  # takes frames, not channels
+
+
+ORIGINALS = {
+    "resnet18": Original("resnet18", 512, "resnet18-f37072fd.pth"),
+    "resnet50": Original("resnet50", 2048, "resnet50-0676ba61.pth"),
+    "convnext_tiny": Original("convnext_tiny", 768, "convnext_tiny-983f1562.pth"),
+    "efficientnet_v2_s": Original("efficientnet_v2_s", 1280, "efficientnet_v2_s-dd5fe13b.pth"),
+    "video_swin_t": Original("swin3d_t", 768, "swin3d_t-7615ae03.pth", video=True),
+}
+PICTURES = [name for name, original in ORIGINALS.items() if not original.video]
 
 
 @pytest.fixture
@@ -43,20 +53,25 @@ def hub(tmp_path, monkeypatch):
     return folder
 
 
-def torchvisions(name: str) -> nn.Module:
+def test_every_encoder_has_an_original():
+    missing = [name for name in ENCODERS if name not in ORIGINALS]
+    assert not missing, f"{', '.join(missing)}: say in ORIGINALS which network of torchvision's each has to agree with"
+
+
+def torchvisions(original: Original) -> nn.Module:
     """torchvision's network, every weight away from the ones and zeros that hide mistakes."""
     import_torchvision()
     from torchvision.models import get_model
 
     torch.manual_seed(0)
-    net = get_model(TORCHVISION[name])
+    net = get_model(original.network)
     with torch.no_grad():
         for weight in net.parameters():
             weight += 0.1 * weight.abs().mean().clamp(min=0.1) * torch.randn_like(weight)
         for layer in net.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.momentum = 1  # running means and variances of a single batch, which keep a signal alive
-        net(as_torchvision_wants(name, torch.randn(8, 3, 64, 64)))
+        net(as_torchvision_wants(original, torch.randn(8, 3, 64, 64)))
     return net.eval()
 
 
@@ -71,42 +86,43 @@ def what_it_feeds_its_classifier(net: nn.Module, images: torch.Tensor) -> torch.
     return fed[0]
 
 
-def as_torchvision_wants(name: str, images: torch.Tensor) -> torch.Tensor:
-    """Phases as colours; for Video-Swin as the frames of a grey video in red, green and blue."""
-    return images[:, None].expand(-1, 3, -1, -1, -1) if name == "video_swin_t" else images
+def as_torchvision_wants(original: Original, images: torch.Tensor) -> torch.Tensor:
+    """Phases as colours; for a network of videos as the frames of a grey one in red, green and blue."""
+    return images[:, None].expand(-1, 3, -1, -1, -1) if original.video else images
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", ORIGINALS)
 def test_pretrained_features_are_those_that_torchvision_feeds_its_classifier(name, hub):
-    oracle = torchvisions(name)
-    torch.save(oracle.state_dict(), hub / FILES[name])
+    original = ORIGINALS[name]
+    oracle = torchvisions(original)
+    torch.save(oracle.state_dict(), hub / original.weights)
     ours = build_encoder(name, 3, pretrained=True).eval()
     images = torch.randn(2, 3, 75, 75)  # no multiple of a patch
-    wanted = what_it_feeds_its_classifier(oracle, as_torchvision_wants(name, images))
+    wanted = what_it_feeds_its_classifier(oracle, as_torchvision_wants(original, images))
     with torch.no_grad():
         assert torch.allclose(ours(images), wanted, rtol=1e-4, atol=1e-4 * wanted.abs().max())
         assert wanted.std(dim=0).max() > 0.01 * wanted.abs().max()  # the network tells images apart
-        if name != "video_swin_t":  # four equal phases are a picture whose three colours are equal
+        if not original.video:  # four equal phases are a picture whose three colours are equal
             inflated = build_encoder(name, 4, pretrained=True).eval()
             found, grey = inflated(images[:, :1].expand(-1, 4, -1, -1)), images[:, :1].expand(-1, 3, -1, -1)
             wanted = what_it_feeds_its_classifier(oracle, grey)
             assert torch.allclose(found, wanted, rtol=1e-3, atol=1e-3 * wanted.abs().max())
-    assert [file.name for file in hub.iterdir()] == [FILES[name]]
+    assert [file.name for file in hub.iterdir()] == [original.weights]
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", ORIGINALS)
 @pytest.mark.parametrize(("n_phases", "size"), [(1, 32), (5, 75), (6, 224)])
 def test_any_number_of_phases_and_any_size(name, n_phases, size):
+    encoder = build_encoder(name, n_phases).to("meta")  # shapes alone
     with torch.device("meta"):
-        encoder = build_encoder(name, n_phases)
         features = encoder.forward_features(torch.empty(2, n_phases, size, size))
-        assert features.shape[:2] == (2, encoder.dim) == (2, DIM[name])
+        assert features.shape[:2] == (2, encoder.dim) == (2, ORIGINALS[name].width)
         assert set(features.shape[2:]) <= {size // 32, -(-size // 32)}
         encoder.body = nn.Identity()
         assert encoder(features).shape == (2, encoder.dim)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "convnext_tiny", "efficientnet_v2_s"])
+@pytest.mark.parametrize("name", PICTURES)
 def test_a_random_stem_for_other_phases_is_drawn_as_torchvision_draws_its_own(name):
     torch.manual_seed(0)
     own, ours = (next(build_encoder(name, n).body.parameters()) for n in (3, 5))
@@ -121,7 +137,7 @@ def test_random_grey_patches_are_drawn_as_a_convolution_draws_its_own():
     assert ours.std().item() == pytest.approx(nn.Conv3d(1, 96, (2, 4, 4)).weight.std().item(), rel=0.08)
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", ORIGINALS)
 def test_the_training_loop_moves_every_weight(name):
     torch.manual_seed(0)
     encoder = build_encoder(name, 2)
@@ -162,7 +178,7 @@ def test_weights_out_of_reach_are_an_error_of_one_line_and_leave_no_file(urlopen
     with pytest.raises(InputError, match=reason) as caught:
         build_encoder("resnet18", 3, pretrained=True)
     message = str(caught.value)
-    assert message.startswith(f"{hub / FILES['resnet18']}: pretrained weights of resnet18")
+    assert message.startswith(f"{hub / ORIGINALS['resnet18'].weights}: pretrained weights of resnet18")
     assert "run once with a network, or fetch https://" in message
     assert "\n" not in message
     assert list(hub.iterdir()) == []
@@ -190,7 +206,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("spoil", BROKEN.values(), ids=BROKEN)
 def test_a_broken_file_is_an_error_of_one_line_and_nothing_in_it_runs(spoil, hub):
-    spoil(hub / FILES["resnet18"])
+    spoil(hub / ORIGINALS["resnet18"].weights)
     with pytest.raises(InputError, match=r"not the weights of resnet18 .*; delete it and run again") as caught:
         build_encoder("resnet18", 3, pretrained=True)
     assert "\n" not in str(caught.value)
