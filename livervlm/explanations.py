@@ -45,8 +45,9 @@ from .phantom.patients import PHANTOM_VERSION, Knobs, Patient, draw_patients
 from .profiles import get_profile
 from .progress import bar
 from .records import data_provenance, read_record, run_provenance, write_record
-from .rois import Study, extract_rois
+from .rois import extract_rois
 from .rows import Row, all_rows
+from .scan import Study
 from .trainer import config_for, train_model
 
 ARMS = "scratch", "model 1", "model 2", "FC, phase shuffle"  # rows of rows.json

@@ -134,7 +134,10 @@ ROW = {"name": "mine", "set": "core"}
     [
         ({**ROW, "colour": 1}, "row 'mine' has 'colour': the method train knows cohort, config, method"),
         ({**ROW, "method": "forest"}, "row 'mine' has method 'forest': choose one of train, pretext, radiomics"),
-        ({**ROW, "config": {"tempalte": "simple"}}, "row 'mine' has a config with 'tempalte': it may have class_names, encoder"),
+        (
+            {**ROW, "config": {"tempalte": "simple"}},
+            "row 'mine' has a config with 'tempalte': it may have class_names",
+        ),
         ({**ROW, "config": {"classes": ["CYST"]}}, "row 'mine' has a config with 'classes'"),
         ({**ROW, "recipe": {"steps": 3}}, "row 'mine' has a recipe with 'steps': it may have augmentation"),
         ({**ROW, "method": "radiomics", "config": {}}, "row 'mine' has 'config': the method radiomics knows"),
@@ -149,9 +152,7 @@ def test_a_row_that_is_wrong_is_refused_by_its_name(tmp_path, entry, message):
 
 
 def test_a_row_that_is_compared_needs_a_plan(tmp_path):
-    with pytest.raises(
-        InputError, match="row 'model 1' is compared, and the plan has no number of cohorts"
-    ):
+    with pytest.raises(InputError, match="row 'model 1' is compared, and the plan has no number of cohorts"):
         read_declared(broken(tmp_path, lambda found: found["plan"]["cohorts"].pop("core")))
     other = {"name": "new", "better": "scratch", "worse": "nobody"}
     with pytest.raises(InputError, match="contrast 'new' compares 'nobody', which is no row"):

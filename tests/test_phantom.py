@@ -19,7 +19,7 @@ from livervlm.errors import InputError
 from livervlm.phantom import patients as module
 from livervlm.phantom.cohort import make_cohort, phantom_study
 from livervlm.phantom.enhancement import COLUMNS, draw_tables, read_table
-from livervlm.phantom.patients import PHANTOM_VERSION, Knobs, draw_patients, table1
+from livervlm.phantom.patients import PHANTOM_VERSION, Knobs, Patient, draw_patients, table1
 from livervlm.phantom.scanner import blur, noise, noise_spectrum
 from livervlm.rois import extract_rois
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from livervlm.cells import cells
-from livervlm.coverage import coverage
 from scipy import stats
 
+from livervlm.cells import cells
+from livervlm.coverage import coverage
 from livervlm.errors import InputError
 from livervlm.paths import data_file
 from livervlm.records import code_provenance, write_record

@@ -1,6 +1,7 @@
 """Cutting lesions out of a study whose answer is known: a bright ball in an uneven liver."""
 
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -9,7 +10,10 @@ from hypothesis import strategies as st
 from scipy.ndimage import center_of_mass
 
 from livervlm.errors import InputError
-from livervlm.rois import Study, extract_rois, mask_box
+from livervlm.phantom.cohort import phantom_study
+from livervlm.phantom.patients import Knobs, draw_patients
+from livervlm.rois import extract_rois, mask_box
+from livervlm.scan import Study
 
 PHASES = ("NC", "ART", "PV")
 SPACING = (4.0, 0.8, 0.8)
@@ -174,3 +178,45 @@ def test_box_of_a_mask_is_the_block_that_it_was_made_of(block):
 def test_box_of_an_empty_mask_is_refused():
     with pytest.raises(InputError, match="mask is empty"):
         mask_box(np.zeros((3, 3, 3), dtype=bool))
+
+
+# -- The reference phase ----------------------------------------------------------------------------------------------
+
+
+def test_a_study_needs_a_volume_of_its_reference_phase(study):
+    with pytest.raises(InputError, match="reference phase DL: the study has only NC, ART, PV"):
+        replace(study, reference="DL")
+
+
+@pytest.mark.parametrize("phases", [p for n in (1, 2, 3) for p in permutations(PHASES, n)], ids="-".join)
+def test_a_phase_is_cut_alike_whatever_other_phases_are_asked_for(study, phases):
+    full = extract_rois(study, 24, phases=PHASES)
+    part = extract_rois(study, 24, phases=phases)
+    assert np.array_equal(part.hu, full.hu[:, [PHASES.index(phase) for phase in phases]])
+
+
+@pytest.fixture(scope="module")
+def patient():
+    return draw_patients(3, {"HEM": 1}, Knobs(displacement=12))[0]
+
+
+ALL = ("NC", "ART", "PV", "DL")
+
+
+@pytest.mark.parametrize("phases", [p for n in (1, 2, 3, 4) for p in permutations(ALL, n)], ids="-".join)
+def test_a_phantom_keeps_3_to_4_mm_in_any_phases_in_any_order(patient, phases):
+    """Where the lesion lies in each phase, against where the ROI was moved to."""
+    study = phantom_study(patient, phases=phases)
+    assert study.reference == phases[-1]
+    lesion = {p: np.array(center_of_mass(study.masks["lesion"][p])) for p in phases}
+    for phase in phases[:-1]:
+        moved = lesion[phase] - lesion[study.reference]
+        followed = np.subtract(study.centres[phase], study.centres[study.reference])
+        left = np.linalg.norm((moved - followed) * study.spacing)
+        assert 3 - 0.5 < left < 4 + 0.5, phase  # half a millimetre for what the scan's thick slices blur
+        cut = extract_rois(study, 64, phases=(phase,)).masks["lesion"][:, 0]
+        there = extract_rois(study, 64, phases=(study.reference,))
+        middle = [
+            np.mean([center_of_mass(m) for m in masks if m.any()], 0) for masks in (cut, there.masks["lesion"][:, 0])
+        ]
+        assert np.linalg.norm((middle[0] - middle[1]) * there.spacing[0, 1:]) < 4.5, phase

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from livervlm.errors import InputError
 from livervlm.lesions import LesionSet
-from livervlm.rois import Study, extract_rois, mask_box
+from livervlm.rois import extract_rois, mask_box
+from livervlm.scan import Study
 
 sitk = pytest.importorskip("SimpleITK", reason="SimpleITK (the extra `studies`) is not installed")
 

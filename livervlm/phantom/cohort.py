@@ -11,7 +11,8 @@ from ..conventions import CANONICAL, LIVER_VLM_CLASSES, PHASE_NAMES
 from ..errors import InputError
 from ..lesions import LesionSet, pack_masks
 from ..progress import bar
-from ..rois import Study, extract_rois, mask_box
+from ..rois import extract_rois, mask_box
+from ..scan import Study
 from .anatomy import PARTS, Anatomy, grow
 from .enhancement import COLUMNS
 from .patients import PHANTOM_VERSION, SUB_SLICES, Knobs, Patient, draw_patients

@@ -9,7 +9,8 @@ import numpy as np
 from ..conventions import PHASE_NAMES
 from ..errors import InputError
 from ..paths import folder_written_whole
-from ..rois import PADDING, Study, mask_box
+from ..rois import mask_box
+from ..scan import PADDING, Study
 from .volumes import read_mask, read_volume, sitk
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"  # DICOM PS3.4, table B.5-1

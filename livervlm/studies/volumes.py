@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..rois import PADDING
+from ..scan import PADDING
 
 try:
     import SimpleITK as sitk
