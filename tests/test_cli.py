@@ -14,6 +14,7 @@ import pytest
 from conftest import make_toy
 
 from livervlm import cli, phantom, training
+from livervlm.cli.parser import build_parser
 from livervlm.lesions import LesionSet
 from livervlm.phantom import draw_patients, patients, table1
 
@@ -79,7 +80,7 @@ def test_help_shows_an_example_that_parses_and_says_what_it_is_not_for(command, 
     assert "not for diagnosis" in text
     example = next(line.split() for line in text.splitlines() if line.startswith("  livervlm "))
     assert example[1] == command
-    assert callable(cli._parser().parse_args(example[1:]).run)
+    assert callable(build_parser().parse_args(example[1:]).run)
 
 
 def test_help_lists_every_command(capsys):

@@ -1,0 +1,50 @@
+"""Data sets: `livervlm phantom` and `livervlm import`."""
+
+import argparse
+from pathlib import Path
+
+from ..errors import InputError
+from .shared import chosen_profile, described
+
+
+def phantom(arguments: argparse.Namespace) -> None:
+    from ..phantom import make_cohort
+
+    if arguments.studies:
+        return _write_studies(arguments)
+    size = arguments.size or chosen_profile(arguments).size
+    lesions = make_cohort(seed=arguments.seed, size=size, aligned=not arguments.misregistered)
+    lesions.save(arguments.out)
+    print(f"{arguments.out}: {described(lesions)}")
+
+
+def _write_studies(arguments: argparse.Namespace) -> None:
+    """The phantom's patients as scans on disk, with the table that `import` reads."""
+    import pandas as pd
+
+    from ..paths import folder_written_whole
+    from ..phantom import draw_patients, phantom_study
+    from ..progress import bar
+    from ..studies import write_study
+
+    out = Path(arguments.out)
+    if out.exists():
+        raise InputError(f"{out}: already there; name a new folder")
+    rows = []
+    with folder_written_whole(out) as new:
+        for number, patient in enumerate(bar(draw_patients(arguments.seed, arguments.studies), "studies"), start=1):
+            name = f"p{number:03d}"
+            files = write_study(phantom_study(patient), new / name, "dicom")
+            columns = {column: str(file.relative_to(new)) for column, file in files.items()}
+            rows.append({"patient": name, "label": patient.kind, "group": patient.group, **columns})
+        pd.DataFrame(rows).to_csv(new / "studies.csv", index=False)
+    print(f"{out}: DICOM series of {len(rows)} phantom patients; `livervlm import {out / 'studies.csv'}` reads them")
+
+
+def import_(arguments: argparse.Namespace) -> None:
+    from ..studies import import_studies
+
+    size = arguments.size or chosen_profile(arguments).size
+    lesions = import_studies(arguments.manifest, size, n_groups=arguments.groups, seed=arguments.seed)
+    lesions.save(arguments.out)
+    print(f"{arguments.out}: {described(lesions)}")

@@ -1,0 +1,43 @@
+"""The paper's tables: `livervlm reproduce`."""
+
+import argparse
+
+from .shared import NOT_FOR_DIAGNOSIS, chosen_profile
+
+
+def reproduce(arguments: argparse.Namespace) -> None:
+    from ..reproduce import cells, run, unreachable
+    from ..results import Runs
+    from ..rows import select
+
+    chosen = select(arguments.row or (), arguments.table, arguments.set)
+    if arguments.list:
+        return _list_rows(chosen)
+    profile, protocol = chosen_profile(arguments), arguments.protocol
+    out_of_reach = {row.name: why for row in chosen if (why := unreachable(row, profile))}
+    able = [row for row in chosen if row.name not in out_of_reach]
+    todo = cells(able, protocol, arguments.cohorts, profile, arguments.test_patients)
+    counts = run(todo, arguments.out, jobs=arguments.jobs, dask=arguments.dask)
+    print(
+        f"{arguments.out}: {counts['now']} cells run, {counts['before']} were there before, "
+        f"{counts['elsewhere']} are being run by another process"
+    )
+    print(Runs(protocol, arguments.out, profile, arguments.test_patients).summary(able).to_string())
+    for name, why in out_of_reach.items():
+        print(f"not run: {name}: {why}")
+    print(NOT_FOR_DIAGNOSIS)
+
+
+def _list_rows(chosen) -> None:
+    from ..results import coverage
+
+    recorded = coverage()
+    for row in chosen:
+        printed = ", ".join(f"{table}: {model}" for table, model in row.printed) or "control"
+        mean, sd = row.printed_figures.get("acc", (None, None))
+        figure = f"; the paper's accuracy: {mean:.2f} ± {sd:.2f} %" if mean else ""
+        print(f"{row.name}  [{row.set}]\n    {printed}{figure}\n    needs: {row.needs}")
+        found = recorded.loc[row.name]
+        five = f", five folds of {found['of five folds']}" if found["of five folds"] else ""
+        done = f"{found['cohorts']} cohorts{five}"
+        print(f"    recorded: {found['open'] or done}")

@@ -1,0 +1,25 @@
+"""What several commands share: the profile that was asked for, and what is said of every answer."""
+
+import argparse
+
+from ..profiles import Profile, current_profile, get_profile
+
+NOT_FOR_DIAGNOSIS = "For teaching and research, not for diagnosis."
+
+
+def chosen_profile(arguments: argparse.Namespace) -> Profile:
+    """That of `--profile`, else the current one."""
+    return get_profile(arguments.profile) if arguments.profile else current_profile()
+
+
+def described(lesions) -> str:
+    """A data set in a line."""
+    import numpy as np
+
+    patients, groups = len(np.unique(lesions.patient)), len(np.unique(lesions.group))
+    counts = np.bincount(lesions.label, minlength=len(lesions.classes))
+    classes = ", ".join(f"{c} {n}" for c, n in zip(lesions.classes, counts, strict=True))
+    return (
+        f"{len(lesions)} slices ({classes}) of {patients} patients in {groups} groups, "
+        f"{len(lesions.phases)} phases ({', '.join(lesions.phases)}), {lesions.size} px"
+    )
