@@ -88,7 +88,8 @@ def fit(
     parts = {"model": model, "optimizer": optimizer, "scaler": scaler}
     history = _resume(checkpoint, settings, parts, device) if checkpoint else []
     saved = time.monotonic()
-    run = bar(range(len(history), epochs), "epochs", progress, initial=len(history), total=epochs)
+    name = f"epochs of {getattr(task, '__name__', 'training').replace('_', ' ')}"
+    run = bar(range(len(history), epochs), name, progress, initial=len(history), total=epochs)
     for epoch in run:
         model.train()
         for group in optimizer.param_groups if schedule else ():
@@ -104,7 +105,7 @@ def fit(
             batch = {name: tensor[index] for name, tensor in data.items()}
             total += train_step(model, batch, task, optimizer, scaler, dtype, generator) * len(index)
         history.append(total.item() / sum(map(len, batches)))
-        run.set_postfix(loss=f"{history[-1]:.3f}")
+        run.set_postfix(loss=f"{history[-1]:.3f}", refresh=False)  # it is shown with the epoch's count
         if after_epoch:
             after_epoch(epoch + 1)
         if checkpoint and (epoch == epochs - 1 or time.monotonic() - saved > CHECKPOINT_SECONDS):
@@ -116,7 +117,9 @@ def fit(
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, images: Tensor, *, every_order: bool = False, batch_size: int = 256) -> Tensor:
+def predict(
+    model: nn.Module, images: Tensor, *, every_order: bool = False, batch_size: int = 256, progress: bool = False
+) -> Tensor:
     """Class probabilities of windowed images (N, P, H, W) in canonical order, (N, C) float32 on the CPU.
 
     every_order: instead the mean over all k! orders of the phases, each with the prompts that name it.
@@ -124,14 +127,16 @@ def predict(model: nn.Module, images: Tensor, *, every_order: bool = False, batc
     device = next(model.parameters()).device
     model.eval()
     answers = []
-    for part in images.split(batch_size):
-        part = part.to(device)
-        if every_order:
-            every = (torch.full((len(part),), o, device=device) for o in range(math.factorial(images.shape[1])))
-            prob = torch.stack([model(shuffle(part, order), order).softmax(dim=1) for order in every]).mean(dim=0)
-        else:
-            prob = model(part).softmax(dim=1)
-        answers.append(prob.cpu())
+    with bar(None, "slices", progress, total=len(images)) as run:
+        for part in images.split(batch_size):
+            part = part.to(device)
+            if every_order:
+                every = (torch.full((len(part),), o, device=device) for o in range(math.factorial(images.shape[1])))
+                prob = torch.stack([model(shuffle(part, order), order).softmax(dim=1) for order in every]).mean(dim=0)
+            else:
+                prob = model(part).softmax(dim=1)
+            answers.append(prob.cpu())
+            run.update(len(part))
     return torch.cat(answers)
 
 

@@ -103,6 +103,15 @@ def test_phantom_writes_a_cohort_and_says_what_is_in_it(here, monkeypatch, capsy
     assert LesionSet.load("c.safetensors").size == 16  # the profile's
 
 
+def test_predict_counts_the_slices_that_are_done(model, capsys, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    assert run("predict model toy.safetensors --out answers.csv") == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("slices: ")]
+    assert "0/40 [" in lines[0]
+    assert "32/40 [" in lines[1]
+    assert "40/40 [" in lines[-1]
+
+
 def test_a_model_is_trained_asked_and_scored(here, capsys):
     assert run("train toy.safetensors --leave-out 2 --out model --seed 5") == 0
     said = capsys.readouterr().out

@@ -32,7 +32,8 @@ def _write_studies(arguments: argparse.Namespace) -> None:
         raise InputError(f"{out}: already there; name a new folder")
     rows = []
     with folder_written_whole(out) as new:
-        for number, patient in enumerate(bar(draw_patients(arguments.seed, arguments.studies), "studies"), start=1):
+        drawn = draw_patients(arguments.seed, arguments.studies)
+        for number, patient in enumerate(bar(drawn, "phantom studies"), start=1):
             name = f"p{number:03d}"
             files = write_study(phantom_study(patient), new / name, "dicom")
             columns = {column: str(file.relative_to(new)) for column, file in files.items()}

@@ -107,4 +107,4 @@ def _answer(model, lesions, arguments):
             f"trained on {', '.join(model.config.phases)}; train one on the phases you have"
         )
     pictures = images(lesions, bounds=model.config.window)
-    return predict_probabilities(model.to(best_device()), pictures).double().numpy()
+    return predict_probabilities(model.to(best_device()), pictures, batch_size=32, progress=True).double().numpy()
