@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 
 from .cache import made_once
 from .datasets import load_dataset
@@ -63,11 +63,11 @@ def pool_of(cell: Cell, name: str, jobs: int = 1, progress: bool = False) -> Les
     return LesionSet.load(made_once("pools", settings, make))
 
 
-def make_pools(todo: Sequence[Cell], jobs: int, progress: bool) -> None:
+def make_pools(todo: Sequence[Cell], jobs: int | None = None) -> None:
     """Make the test pools of some cells with all processes, before each works on a cell of its own."""
     wanted = {(name, str(sorted(cell.row.cohort.items()))): cell for cell in todo for name in cell.pools}
     for (name, _), cell in wanted.items():
-        pool_of(cell, name, jobs, progress)
+        pool_of(cell, name, jobs or cpu_count(), progress=True)
 
 
 def _chunk(seed: int, patients: int | Mapping, size: int, knobs: Knobs, asked: Mapping) -> LesionSet:

@@ -16,7 +16,8 @@ from conftest import make_toy
 from livervlm import cli, phantom, training
 from livervlm.cli.parser import build_parser
 from livervlm.lesions import LesionSet
-from livervlm.phantom import draw_patients, patients, table1
+from livervlm.phantom import patients
+from livervlm.phantom.patients import draw_patients, table1
 
 COMMANDS = ("phantom", "import", "train", "predict", "evaluate")
 
@@ -200,7 +201,7 @@ def test_a_set_with_one_class_is_scored_without_a_warning(model, capsys):
 
 def test_import_reads_a_manifest_as_the_readme_says(here, capsys):
     pytest.importorskip("SimpleITK")
-    from livervlm.studies import write_study
+    from livervlm.studies.study import write_study
 
     lines = ["patient,label,NC,ART,PV,mask_NC,mask_ART,mask_PV"]
     drawn = draw_patients(0, {"CYST": 2, "HCC": 2}, phantom.Knobs(diameter=0.4))

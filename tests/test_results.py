@@ -211,3 +211,11 @@ def test_every_row_has_records_or_a_stated_reason():
     without = found[(found["cohorts"] == 0) & (found["of five folds"] == 0)]
     assert (without["open"] != "").all()
     assert (found["cohorts"] <= 46).all()
+
+
+def test_coverage_counts_the_files_by_their_names(tmp_path):
+    assert (coverage(tmp_path)[["cohorts", "of five folds"]] == 0).all(axis=None)
+    found = coverage()
+    for slug, name in {"model-1": "model 1", "misregistered": "misregistered"}.items():
+        cohorts, folds = (len([*data_file(f"results/{p}/{slug}").glob("*.json")]) for p in ("population", "paper"))
+        assert tuple(found.loc[name, ["cohorts", "of five folds"]]) == (cohorts, folds // 5)

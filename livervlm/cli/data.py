@@ -8,7 +8,7 @@ from .shared import chosen_profile, described
 
 
 def phantom(arguments: argparse.Namespace) -> None:
-    from ..phantom import make_cohort
+    from ..phantom.cohort import make_cohort
 
     if arguments.studies:
         return _write_studies(arguments)
@@ -23,9 +23,10 @@ def _write_studies(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from ..paths import folder_written_whole
-    from ..phantom import draw_patients, phantom_study
+    from ..phantom.cohort import phantom_study
+    from ..phantom.patients import draw_patients
     from ..progress import bar
-    from ..studies import write_study
+    from ..studies.study import write_study
 
     out = Path(arguments.out)
     if out.exists():
@@ -43,9 +44,11 @@ def _write_studies(arguments: argparse.Namespace) -> None:
 
 
 def import_(arguments: argparse.Namespace) -> None:
-    from ..studies import import_studies
+    from ..studies.manifest import import_studies
 
     size = arguments.size or chosen_profile(arguments).size
-    lesions = import_studies(arguments.manifest, size, n_groups=arguments.groups, seed=arguments.seed)
+    lesions = import_studies(
+        arguments.manifest, size, n_groups=arguments.groups, seed=arguments.seed, classes=arguments.classes
+    )
     lesions.save(arguments.out)
     print(f"{arguments.out}: {described(lesions)}")

@@ -10,8 +10,10 @@ from .shared import NOT_FOR_DIAGNOSIS, chosen_profile
 def train(arguments: argparse.Namespace) -> None:
     import numpy as np
 
-    from ..experiments import config_for, provenance, train_model
+    from ..cross_validation import provenance
     from ..lesions import LesionSet
+    from ..methods import Trained
+    from ..trainer import config_for, train_model
 
     profile, out = chosen_profile(arguments), Path(arguments.out)
     lesions = LesionSet.load(arguments.data)
@@ -24,10 +26,11 @@ def train(arguments: argparse.Namespace) -> None:
         raise InputError(f"{arguments.data}: {len(index)} slices are left to train on; leave out another group")
     if out.exists() and not (out / "config.json").exists():
         raise InputError(f"{out} exists and is not a model; choose another --out")
-    config = config_for(lesions, profile, head=arguments.head, template=arguments.template)
+    method = Trained({"head": arguments.head, "template": arguments.template})
+    config = config_for(lesions, profile, **method.config)
     checkpoint = out.with_name(f".{out.name}.checkpoint.pt")
     model, history = train_model(lesions, index, config, profile, seed=arguments.seed, checkpoint=checkpoint)
-    origin = provenance(lesions, config, profile, arguments.seed)
+    origin = provenance(lesions, method, profile, arguments.seed)
     model.save_pretrained(out, {**origin, "held_out_group": held_out, "train_loss": history})
     checkpoint.unlink(missing_ok=True)
     patients = len(np.unique(lesions.patient[index]))
@@ -56,16 +59,16 @@ def predict(arguments: argparse.Namespace) -> None:
 def evaluate(arguments: argparse.Namespace) -> None:
     import numpy as np
 
-    from ..experiments import Outcome, config_for, cross_validate
+    from ..cross_validation import cross_validate
     from ..lesions import LesionSet
     from ..model import LiverVLM, read_card
+    from ..outcome import Outcome
 
     lesions = LesionSet.load(arguments.data)
     if arguments.model is None:
         profile = chosen_profile(arguments)
-        config = config_for(lesions, profile)
-        outcome = cross_validate(lesions, config, profile, seed=arguments.seed, records=arguments.records)
-        print(f"cross-validation by patient group, profile {profile.name}, text encoder {config.text_encoder}")
+        outcome = cross_validate(lesions, None, profile, seed=arguments.seed, records=arguments.records)
+        print(f"cross-validation by patient group, profile {profile.name}, text encoder {profile.text_encoder}")
     else:
         model, origin = LiverVLM.from_pretrained(arguments.model), read_card(arguments.model)["provenance"]
         if model.config.classes != lesions.classes:
@@ -97,8 +100,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _answer(model, lesions, arguments):
+    from ..device import best_device
     from ..lesions import images
-    from ..training import best_device
     from ..training import predict as predict_probabilities
 
     if model.config.phases != lesions.phases:

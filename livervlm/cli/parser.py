@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from .. import __version__
+from ..conventions import LIVER_VLM_CLASSES
 from ..profiles import PROFILES
 from .data import import_, phantom
 from .models import evaluate, predict, train
@@ -61,6 +62,13 @@ def _data(command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     sub.add_argument("manifest", help="CSV: patient,label,NC,ART,PV,mask (or box); one lesion a row")
     sub.add_argument("--out", required=True, metavar="FILE")
+    sub.add_argument(
+        "--classes",
+        type=_names,
+        default=LIVER_VLM_CLASSES,
+        metavar="A,B,...",
+        help=f"the labels of the set, in this order (default {','.join(LIVER_VLM_CLASSES)})",
+    )
     sub.add_argument("--groups", type=int, default=5, help="patient groups for cross-validation (default 5)")
     _size(sub)
     _profile(sub)
@@ -140,6 +148,13 @@ def _seed(sub: argparse.ArgumentParser) -> None:
 
 def _test_patients(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--test-patients", type=_at_least(4), default=2000, metavar="N", help="of a pool (default 2000)")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if len(names) < 2 or not all(names) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not two or more different names with commas between")
+    return names
 
 
 def _at_least(least: int) -> Callable[[str], int]:

@@ -6,17 +6,27 @@ from .shared import NOT_FOR_DIAGNOSIS, chosen_profile
 
 
 def reproduce(arguments: argparse.Namespace) -> None:
-    from ..reproduce import cells, run, unreachable
+    """Run rows, or with `--list` say which there are."""
+    if arguments.list:
+        _list_rows(arguments)
+    else:
+        _run_rows(arguments)
+
+
+def _run_rows(arguments: argparse.Namespace) -> None:
+    from ..cells import cells
+    from ..cohorts import make_pools
     from ..results import Runs
     from ..rows import select
+    from ..runner import run
 
     chosen = select(arguments.row or (), arguments.table, arguments.set)
-    if arguments.list:
-        return _list_rows(chosen)
     profile, protocol = chosen_profile(arguments), arguments.protocol
-    out_of_reach = {row.name: why for row in chosen if (why := unreachable(row, profile))}
+    out_of_reach = {row.name: why for row in chosen if (why := row.method.why_not(profile))}
     able = [row for row in chosen if row.name not in out_of_reach]
     todo = cells(able, protocol, arguments.cohorts, profile, arguments.test_patients)
+    if not arguments.dask:
+        make_pools([cell for cell in todo if not cell.path(arguments.out).exists()], arguments.jobs)
     counts = run(todo, arguments.out, jobs=arguments.jobs, dask=arguments.dask)
     print(
         f"{arguments.out}: {counts['now']} cells run, {counts['before']} were there before, "
@@ -28,15 +38,16 @@ def reproduce(arguments: argparse.Namespace) -> None:
     print(NOT_FOR_DIAGNOSIS)
 
 
-def _list_rows(chosen) -> None:
-    from ..results import coverage
+def _list_rows(arguments: argparse.Namespace) -> None:
+    from ..coverage import coverage
+    from ..rows import select
 
     recorded = coverage()
-    for row in chosen:
+    for row in select(arguments.row or (), arguments.table, arguments.set):
         printed = ", ".join(f"{table}: {model}" for table, model in row.printed) or "control"
         mean, sd = row.printed_figures.get("acc", (None, None))
         figure = f"; the paper's accuracy: {mean:.2f} ± {sd:.2f} %" if mean else ""
-        print(f"{row.name}  [{row.set}]\n    {printed}{figure}\n    needs: {row.needs}")
+        print(f"{row.name}  [{row.set}]\n    {printed}{figure}\n    needs: {row.method.needs}")
         found = recorded.loc[row.name]
         five = f", five folds of {found['of five folds']}" if found["of five folds"] else ""
         done = f"{found['cohorts']} cohorts{five}"

@@ -6,9 +6,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.ndimage import zoom
 
+from ..conventions import WINDOW
 from ..errors import InputError
 from ..figures import map_grid
-from ..lesions import WINDOW, LesionSet
+from ..lesions import LesionSet
 from .shared import MovingFigure, checked_rows, packed
 
 LARGEST = 112  # pixels a side of a slice under a map

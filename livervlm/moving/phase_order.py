@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from ..conventions import WINDOW
 from ..errors import InputError
 from ..figures import PALETTE
-from ..lesions import WINDOW, LesionSet
+from ..lesions import LesionSet
 from ..phases import order_names, orders
 from ..prompts import prompts_by_order
 from .shared import MovingFigure, checked_rows, packed

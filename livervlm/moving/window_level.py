@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from ..conventions import WINDOW
 from ..figures import PALETTE, lesion_grid
-from ..lesions import WINDOW, LesionSet
+from ..lesions import LesionSet
 from .shared import MovingFigure, checked_rows, packed
 
 # Name, level and width in HU.  The first is what a figure starts with; the last two show what liver needs a window for.
