@@ -24,13 +24,11 @@ help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
 
 # Every build reads and writes all pages anew, as Sphinx repeats no warning about a page that it has read before;
-# what the chapters computed, and the folds that they share, is kept until its key says that it is old.
+# what a chapter computed is kept until its text, or something that it reaches, has changed (book/tools/key.py).
 book: $(READY) ## build the book, executing every chapter, into _build/html
 	@$(BIN)/python book/tools/notebooks.py --check
 	@mkdir -p .cache
-	@key=$$($(BIN)/python book/tools/key.py) && \
-	if [ "$$key" != "$$(cat _build/key 2>/dev/null)" ]; then \
-		rm -rf _build .cache/folds && mkdir _build && echo "$$key" > _build/key; fi
+	@$(BIN)/python book/tools/key.py
 	@rm -rf _build/html _build/.doctrees
 	@echo "Building the book; chapters that changed are executed, which takes minutes."
 	@$(BIN)/jupyter-book build . -W -n --keep-going -q

@@ -17,7 +17,6 @@ sys.path.insert(0, str(ROOT / "book" / "tools"))
 
 import check_pages  # noqa: E402
 import home  # noqa: E402
-import key  # noqa: E402
 import notebooks  # noqa: E402
 import pages  # noqa: E402
 import stubs  # noqa: E402
@@ -407,23 +406,7 @@ def test_a_style_sheet_from_the_network_is_found(tmp_path):
     assert check_pages.faults(tmp_path) == ["x.css: loads https://example.org/f.woff2 from the network"]
 
 
-# -- Key, address, workflow ----------------------------------------------------------------------------------
-
-
-def test_key_changes_with_what_the_cache_does_not_see(tmp_path):
-    (tmp_path / "livervlm").mkdir()
-    (tmp_path / "livervlm" / "model.py").write_text("a = 1")
-    (tmp_path / "reader.safetensors").write_text("1")
-    keys = [key.key(tmp_path, {}), key.key(tmp_path, {"LIVERVLM_PROFILE": "workshop"})]
-    given_data = {"LIVERVLM_DATA": str(tmp_path / "reader.safetensors")}
-    keys.append(key.key(tmp_path, given_data))
-    (tmp_path / "reader.safetensors").write_text("2")
-    keys.append(key.key(tmp_path, given_data))
-    for name in ("livervlm/model.py", "requirements.lock", "_config.yml", "_toc.yml"):
-        (tmp_path / name).write_text("changed")
-        keys.append(key.key(tmp_path, {}))
-    assert len(set(keys)) == len(keys)
-    assert key.key(tmp_path, {}) == keys[-1]
+# -- Address, workflow ---------------------------------------------------------------------------------------
 
 
 def test_moving_home_changes_every_file(tmp_path):
