@@ -285,8 +285,9 @@ def map_grid(
 def part_scores(scores: pd.DataFrame, xlabel: str, nothing: float) -> Figure:
     """Means with 95 % intervals, a line for each class and part, side by side for arms and baselines.
 
-    scores: as `explanations.where` or `how_much` gives them.  nothing: what a map gets that knows nothing, dashed;
-    unless it is 0 the axis is one of ratios.  Arms have their colours and dots; baselines are grey, with signs.
+    scores: as `explained.localisation` or `explained.faithfulness` gives them.  nothing: what a map gets that knows
+    nothing, dashed; unless it is 0 the axis is one of ratios.  Arms have their colours and dots; baselines are grey,
+    with signs.
     """
     arms = list(scores.index.unique("arm"))
     grey = [arm for arm in arms if arm not in ARMS]

@@ -1,0 +1,89 @@
+"""The networks whose maps are explained: the arms of the comparison, two controls, and weights drawn anew by stages."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+
+from ..experiments import config_for, train_model
+from ..lesions import LesionSet
+from ..model import LiverVLM
+from ..paths import cache_home
+from ..phantom import PHANTOM_VERSION
+from ..profiles import get_profile
+from ..records import data_provenance, run_provenance
+from ..reproduce import Cell, cohort_of
+from ..rows import Row, all_rows
+from .patients import SIZE
+
+ARMS = "scratch", "model 1", "model 2", "FC, phase shuffle"  # rows of rows.json
+REFERENCE = "model 1"  # the arm whose settings the controls have, and whose falls the baselines are compared with
+# The reference never trained, and the reference trained on labels that belong to other patients.
+CONTROLS = UNTRAINED, PERMUTED = "untrained", "labels permuted"
+PROFILE = replace(get_profile("recorded"), name="explained", size=SIZE)
+# The modules of a network with a ResNet in the order in which their weights are drawn anew, from the last one down.
+STAGES = {"head": ("head",)} | {f"stage {i}": (f"encoder.body.layer{i}",) for i in (4, 3, 2, 1)}
+STAGES["stem"] = ("encoder.body.conv1", "encoder.body.bn1")
+
+
+def explained_model(arm: str, cohort: int) -> LiverVLM:
+    """The network of an arm, trained on a cohort of the population protocol; trained once, then read from the cache."""
+    row, folder = _row(arm), model_folder(arm, cohort)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            lesions = cohort_of(Cell(row, "population", cohort, None, PROFILE, 0))
+            if arm == PERMUTED:
+                lesions = replace(lesions, label=permuted_labels(lesions, cohort))
+            config, everything = config_for(lesions, PROFILE, **row.config), np.arange(len(lesions))
+            choices = {"seed": cohort, "checkpoint": f"{folder}.checkpoint", "progress": False}
+            if arm == UNTRAINED:
+                torch.manual_seed(cohort)
+                model, loss = LiverVLM(config), []
+            else:
+                model, loss = train_model(lesions, everything, config, PROFILE, row.recipe, **choices)
+            about = {"arm": arm, "cohort": cohort, "profile": asdict(PROFILE), "train_loss": loss}
+            model.save_pretrained(folder, {**run_provenance(), **about, "data": data_provenance(lesions)})
+            Path(choices["checkpoint"]).unlink(missing_ok=True)
+    return LiverVLM.from_pretrained(folder)
+
+
+def model_folder(arm: str, cohort: int) -> Path:
+    """Where the cache keeps the network of an arm and a cohort."""
+    settings = [arm, _row(arm).departures, asdict(PROFILE), PHANTOM_VERSION]
+    key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:10]
+    return cache_home().absolute() / "explained" / f"{file_name(arm)}-{key}-cohort{cohort}"
+
+
+def file_name(arm: str) -> str:
+    """An arm's name as files have it."""
+    return arm.replace(",", "").replace(" ", "-")
+
+
+def _row(arm: str) -> Row:
+    return all_rows()[arm if arm in ARMS else REFERENCE]
+
+
+def permuted_labels(lesions: LesionSet, seed: int) -> np.ndarray:
+    """(N,): every patient gets the label of another, so that there is nothing to learn but the patients."""
+    _, first, at = np.unique(lesions.patient, return_index=True, return_inverse=True)
+    return np.random.default_rng(seed).permutation(lesions.label[first])[at]
+
+
+def cascading_randomisation(model: LiverVLM, seed: int) -> Iterator[tuple[str, LiverVLM]]:
+    """Draw a network's weights anew, stage by stage from the head down (Adebayo et al. 2018).
+
+    Yields each stage's name and one network, a copy that is changed in place: use it before the next stage.
+    """
+    torch.manual_seed(1000 + seed)  # not the weights that an untrained network began with
+    broken, fresh = deepcopy(model), LiverVLM(model.config, getattr(model.head, "text", None))
+    for stage, modules in STAGES.items():
+        for name in modules:
+            broken.get_submodule(name).load_state_dict(fresh.get_submodule(name).state_dict())
+        yield stage, broken.eval()
