@@ -11,7 +11,6 @@ from torch import nn
 
 from livervlm.compat import import_torchvision
 from livervlm.encoders import ImageEncoder
-from livervlm.experiments import config_for
 from livervlm.explained import __main__ as command
 from livervlm.explained import networks, read_records, record_table
 from livervlm.explained.maps import baseline_maps, ceiling_scores, examine, score_maps, true_class_maps
@@ -19,8 +18,10 @@ from livervlm.explained.patients import Counterfactuals, load_counterfactuals
 from livervlm.grad_cam import energy_over_area, precision_over_prevalence
 from livervlm.lesions import images
 from livervlm.model import FCHead, LiverVLM, read_card
-from livervlm.phantom import make_cohort
+from livervlm.phantom.cohort import make_cohort
 from livervlm.records import read_record
+from livervlm.runner import run_one
+from livervlm.trainer import config_for
 
 SIZE = 64
 
@@ -207,7 +208,7 @@ def test_permuted_labels_go_by_patient():
 def test_networks_and_baselines_are_recorded_once_and_read(patients, tmp_path):
     todo = [(command.BASELINES, 0), ("FC, phase shuffle", 0), ("untrained", 1)]
     for one in todo:
-        command.record(tmp_path, *one)
+        run_one(command.Examination(*one), tmp_path)
     files = {file: file.read_bytes() for file in tmp_path.glob("*.json")}
     assert {file.name for file in files} == {
         "baselines.json",
@@ -215,7 +216,7 @@ def test_networks_and_baselines_are_recorded_once_and_read(patients, tmp_path):
         "untrained-cohort1.json",
     }
     for one in todo:
-        command.record(tmp_path, *one)
+        run_one(command.Examination(*one), tmp_path)
     assert all(file.read_bytes() == before for file, before in files.items())
     one = read_record(tmp_path / "FC-phase-shuffle-cohort0.json")
     assert one["data"]["fingerprint"] == patients.slices.fingerprint()
@@ -236,7 +237,7 @@ def test_one_command_trains_records_and_writes_the_network_of_the_chapter(patien
     out, folder = tmp_path / "records", tmp_path / "network"
     monkeypatch.setattr("sys.argv", ["x", "--cohorts", "1", "--out", str(out), "--model", str(folder)])
     command.main()
-    assert {file.stem for file in out.iterdir()} == {"baselines", "scratch-cohort0", "untrained-cohort0"}
+    assert {file.stem for file in out.glob("*.json")} == {"baselines", "scratch-cohort0", "untrained-cohort0"}
     full, half = networks.explained_model("scratch", 0), LiverVLM.from_pretrained(folder)
     few = images(patients.slices, slice(4))
     assert torch.allclose(full(few), half(few), atol=0.2)

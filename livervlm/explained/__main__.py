@@ -2,17 +2,17 @@
 
 import argparse
 import time
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
-from joblib import Parallel, delayed
-
+from ..cache import changed
+from ..cells import one_thread
+from ..device import best_device
 from ..errors import InputError
 from ..model import read_card
-from ..progress import bar
-from ..records import data_provenance, run_provenance, write_record
-from ..training import best_device
+from ..records import data_provenance, run_provenance
+from ..runner import run
 from . import networks
 from .maps import PLACE, baseline_maps, ceiling_scores, examine, score_maps
 from .patients import load_counterfactuals
@@ -21,24 +21,31 @@ BASELINES = "baselines"
 COHORTS = 3
 
 
-def record(out: str | Path, arm: str, cohort: int) -> None:
-    """Train and examine a network, or score the baselines, on one thread; do nothing where the record exists."""
-    path = Path(out) / f"{networks.file_name(arm)}{'' if arm == BASELINES else f'-cohort{cohort}'}.json"
-    if path.exists():
-        return
-    start = time.monotonic()
-    torch.set_num_threads(1)
-    patients = load_counterfactuals(progress=False)
-    if arm == BASELINES:
-        shape = (patients.slices.size // PLACE,) * 2
-        scores = {name: score_maps(maps, patients) for name, maps in baseline_maps(patients, shape).items()}
-        found = {"baselines": {**scores, "ceiling": ceiling_scores(patients, shape)}}
-    else:
-        model = networks.explained_model(arm, cohort).to(best_device())
-        found = {"cohort": cohort, **examine(model, patients, cohort)}
-    about = {"arm": arm, "profile": asdict(networks.PROFILE), "data": data_provenance(patients.slices)}
-    about["classes"] = [patients.slices.classes[label] for label in patients.slices.label]
-    write_record(path, {**run_provenance(), **about, **found, "seconds": round(time.monotonic() - start, 1)})
+@dataclass(frozen=True)
+class Examination:
+    """A network of an arm trained on a cohort and examined, or the baselines scored.  Work for `runner.run`."""
+
+    arm: str
+    cohort: int = 0
+
+    def path(self, out: str | Path) -> Path:
+        cohort = "" if self.arm == BASELINES else f"-cohort{self.cohort}"
+        return Path(out).absolute() / f"{self.arm.replace(',', '').replace(' ', '-')}{cohort}.json"
+
+    def record(self) -> dict[str, Any]:
+        start = time.monotonic()
+        with one_thread():
+            patients = load_counterfactuals(progress=False)
+            if self.arm == BASELINES:
+                shape = (patients.slices.size // PLACE,) * 2
+                scores = {name: score_maps(maps, patients) for name, maps in baseline_maps(patients, shape).items()}
+                found = {"baselines": {**scores, "ceiling": ceiling_scores(patients, shape)}}
+            else:
+                model = networks.explained_model(self.arm, self.cohort).to(best_device())
+                found = {"cohort": self.cohort, **examine(model, patients, self.cohort)}
+        about = {"arm": self.arm, "profile": changed(networks.PROFILE), "data": data_provenance(patients.slices)}
+        about["classes"] = [patients.slices.classes[label] for label in patients.slices.label]
+        return {**run_provenance(), **about, **found, "seconds": round(time.monotonic() - start, 1)}
 
 
 def main() -> None:
@@ -51,12 +58,9 @@ def main() -> None:
     try:
         load_counterfactuals(jobs=options.jobs)
         arms = *networks.ARMS, *networks.CONTROLS
-        todo = [(BASELINES, 0), *((arm, cohort) for cohort in range(options.cohorts) for arm in arms)]
-        made = Parallel(options.jobs, return_as="generator_unordered")(
-            delayed(record)(options.out, *one) for one in todo
-        )
-        for _ in bar(made, "networks", total=len(todo)):
-            pass
+        todo = [Examination(BASELINES)]
+        todo += [Examination(arm, cohort) for cohort in range(options.cohorts) for arm in arms]
+        run(todo, options.out, name="networks", jobs=options.jobs)
         if options.model:
             first = networks.REFERENCE, 0
             model, card = networks.explained_model(*first), read_card(networks.model_folder(*first))

@@ -1,25 +1,23 @@
 """The networks whose maps are explained: the arms of the comparison, two controls, and weights drawn anew by stages."""
 
-import hashlib
-import json
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 
-from ..experiments import config_for, train_model
+from ..cache import changed, made_once
+from ..cells import Cell
+from ..cohorts import cohort_of
 from ..lesions import LesionSet
 from ..model import LiverVLM
-from ..paths import cache_home
-from ..phantom import PHANTOM_VERSION
+from ..phantom.patients import PHANTOM_VERSION
 from ..profiles import get_profile
 from ..records import data_provenance, run_provenance
-from ..reproduce import Cell, cohort_of
 from ..rows import Row, all_rows
+from ..trainer import config_for, train_model
 from .patients import SIZE
 
 ARMS = "scratch", "model 1", "model 2", "FC, phase shuffle"  # rows of rows.json
@@ -34,36 +32,31 @@ STAGES["stem"] = ("encoder.body.conv1", "encoder.body.bn1")
 
 def explained_model(arm: str, cohort: int) -> LiverVLM:
     """The network of an arm, trained on a cohort of the population protocol; trained once, then read from the cache."""
-    row, folder = _row(arm), model_folder(arm, cohort)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            lesions = cohort_of(Cell(row, "population", cohort, None, PROFILE, 0))
-            if arm == PERMUTED:
-                lesions = replace(lesions, label=permuted_labels(lesions, cohort))
-            config, everything = config_for(lesions, PROFILE, **row.config), np.arange(len(lesions))
-            choices = {"seed": cohort, "checkpoint": f"{folder}.checkpoint", "progress": False}
-            if arm == UNTRAINED:
-                torch.manual_seed(cohort)
-                model, loss = LiverVLM(config), []
-            else:
-                model, loss = train_model(lesions, everything, config, PROFILE, row.recipe, **choices)
-            about = {"arm": arm, "cohort": cohort, "profile": asdict(PROFILE), "train_loss": loss}
-            model.save_pretrained(folder, {**run_provenance(), **about, "data": data_provenance(lesions)})
-            Path(choices["checkpoint"]).unlink(missing_ok=True)
-    return LiverVLM.from_pretrained(folder)
+    return LiverVLM.from_pretrained(model_folder(arm, cohort))
 
 
 def model_folder(arm: str, cohort: int) -> Path:
-    """Where the cache keeps the network of an arm and a cohort."""
-    settings = [arm, _row(arm).departures, asdict(PROFILE), PHANTOM_VERSION]
-    key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:10]
-    return cache_home().absolute() / "explained" / f"{file_name(arm)}-{key}-cohort{cohort}"
+    """Where the cache keeps that network."""
+    settings = [arm, cohort, _row(arm).departures, changed(PROFILE), PHANTOM_VERSION]
+    return made_once("explained networks", settings, lambda folder: _train(arm, cohort, folder), suffix="")
 
 
-def file_name(arm: str) -> str:
-    """An arm's name as files have it."""
-    return arm.replace(",", "").replace(" ", "-")
+def _train(arm: str, cohort: int, folder: Path) -> None:
+    row = _row(arm)
+    lesions = cohort_of(Cell(row, "population", cohort, None, PROFILE, 0))
+    if arm == PERMUTED:
+        lesions = replace(lesions, label=permuted_labels(lesions, cohort))
+    config, everything = config_for(lesions, PROFILE, **row.method.config), np.arange(len(lesions))
+    checkpoint = folder.with_suffix(".checkpoint")
+    if arm == UNTRAINED:
+        torch.manual_seed(cohort)
+        model, loss = LiverVLM(config), []
+    else:
+        choices = {"seed": cohort, "checkpoint": checkpoint, "progress": False}
+        model, loss = train_model(lesions, everything, config, PROFILE, row.method.recipe, **choices)
+    about = {"arm": arm, "cohort": cohort, "profile": changed(PROFILE), "train_loss": loss}
+    model.save_pretrained(folder, {**run_provenance(), **about, "data": data_provenance(lesions)})
+    checkpoint.unlink(missing_ok=True)
 
 
 def _row(arm: str) -> Row:

@@ -1,7 +1,5 @@
 """Phantom patients whose causal parts are known: a slice of each, and the same slice without each of its parts."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,17 +8,19 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy.ndimage import distance_transform_edt
 
-from ..lesions import LesionSet
-from ..paths import cache_home, folder_written_whole
-from ..phantom import PHANTOM_VERSION, Knobs, Patient, draw_patients, phantom_study
-from ..phantom.cohort import MARGIN, MASK_NAMES
-from ..phases import CANONICAL
+from ..cache import made_once
+from ..conventions import CANONICAL
+from ..lesions import LesionSet, pack_masks
+from ..paths import folder_written_whole
+from ..phantom.cohort import MARGIN, MASK_NAMES, phantom_study
+from ..phantom.patients import PHANTOM_VERSION, Knobs, Patient, draw_patients
 from ..progress import bar
-from ..rois import Study, extract_rois
+from ..rois import extract_rois
+from ..scan import Study
+from ..seeds import seed_of
 
 # The paper's.  ResNet18 then ends in a map of 7 x 7 places; at the size of the other records the map has 2 x 2.
 SIZE = 224
-FIRST_SEED = 6_000_000  # of the draws of patients whose maps are scored; far from the seeds of all cohorts and pools
 # The patients of a draw share one phantom; the next draw's phantom has other values where its tables are uncertain.
 DRAWS, PATIENTS_PER_DRAW = 6, {"CYST": 10, "FNH": 50, "HCC": 25, "HEM": 20}
 OFF_CENTRE = 0.1  # of the ROI's side: the largest distance of its middle from the lesion's, in each direction
@@ -51,27 +51,24 @@ class Counterfactuals:
 
 def load_counterfactuals(jobs: int = 1, progress: bool = True) -> Counterfactuals:
     """The patients whose maps are scored, made once and then read from the cache."""
-    per_draw, seeds = sum(PATIENTS_PER_DRAW.values()), range(FIRST_SEED, FIRST_SEED + DRAWS)
-    key = json.dumps([PHANTOM_VERSION, PATIENTS_PER_DRAW, OFF_CENTRE, VISIBLE, SIZE])
-    folder = cache_home().absolute() / "explained" / f"patients-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
-    todo = [seed for seed in seeds if not (folder / str(seed)).exists()]
-    made = Parallel(jobs, return_as="generator_unordered")(delayed(_make_draw)(s, SIZE, folder) for s in todo)
-    for _ in bar(made, f"{per_draw} phantom patients each", progress, total=len(todo)):
-        pass
+    per_draw = sum(PATIENTS_PER_DRAW.values())
+    todo = [delayed(_draw_folder)(seed_of("explained", i), SIZE) for i in range(DRAWS)]
+    made = Parallel(jobs, return_as="generator")(todo)
+    folders = list(bar(made, f"{per_draw} phantom patients each", progress, total=DRAWS))
     found: dict[str, list[LesionSet]] = {}
-    for i, seed in enumerate(seeds):
-        for file in sorted((folder / str(seed)).iterdir()):
+    for i, folder in enumerate(folders):
+        for file in sorted(folder.iterdir()):
             part = LesionSet.load(file)
             found.setdefault(file.stem, []).append(replace(part, patient=part.patient + i * per_draw))
-    joined = {name: _joined(parts) for name, parts in found.items()}
+    joined = {name: LesionSet.concatenate(parts) for name, parts in found.items()}
     slices = joined.pop("whole")
     at = {patient: i for i, patient in enumerate(slices.patient.tolist())}
     return Counterfactuals(slices, {n: (np.array([at[p] for p in s.patient.tolist()]), s) for n, s in joined.items()})
 
 
-def _joined(parts: list[LesionSet]) -> LesionSet:
-    names = ("hu", "label", "patient", "group", "spacing", *(["masks"] if parts[0].masks is not None else []))
-    return replace(parts[0], **{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
+def _draw_folder(seed: int, size: int) -> Path:
+    settings = [PHANTOM_VERSION, seed, PATIENTS_PER_DRAW, OFF_CENTRE, VISIBLE, size]
+    return made_once("explained patients", settings, lambda folder: _make_draw(seed, size, folder), suffix="")
 
 
 def _make_draw(seed: int, size: int, folder: Path) -> None:
@@ -81,11 +78,11 @@ def _make_draw(seed: int, size: int, folder: Path) -> None:
         names, slices = slices_without(patient, size)
         for i, name in enumerate(names):
             made.setdefault(name, []).append(replace(slices.subset([i]), patient=np.array([number])))
-    with folder_written_whole(folder / str(seed)) as new:
+    with folder_written_whole(folder) as new:
         for name, parts in made.items():
             source = {"kind": "phantom, explained", "version": str(PHANTOM_VERSION), "seed": str(seed), "without": name}
             masks = {} if name == "whole" else {"masks": None, "mask_names": ()}
-            replace(_joined(parts), source=source, **masks).save(new / f"{name}.safetensors")
+            replace(LesionSet.concatenate(parts), source=source, **masks).save(new / f"{name}.safetensors")
 
 
 def slices_without(patient: Patient, size: int) -> tuple[list[str], LesionSet]:
@@ -104,7 +101,7 @@ def slices_without(patient: Patient, size: int) -> tuple[list[str], LesionSet]:
     for name in names[1:]:
         gone = replace(phantom_study(patient, without=name), box=study.box, centres=study.centres, masks={})
         hu.append(extract_rois(gone, size, phases=CANONICAL, margin=MARGIN).hu[best])
-    bits = sum(mask[best].astype(np.uint8) << MASK_NAMES.index(name) for name, mask in whole.masks.items())
+    bits = pack_masks({name: mask[best] for name, mask in whole.masks.items()}, MASK_NAMES)
     n = len(names)
     return names, LesionSet(
         np.stack(hu),
