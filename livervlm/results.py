@@ -19,6 +19,7 @@ from .outcome import Outcome
 from .paths import data_file
 from .phantom.patients import N_GROUPS
 from .profiles import PROFILES, Profile
+from .progress import bar
 from .protocols import PROTOCOLS
 from .records import read_record
 from .rows import Row, declared
@@ -100,14 +101,14 @@ class Runs:
             lines[label] = _line(difference) if self.complete(better, worse) else {"n": len(difference)}
         return pd.DataFrame.from_dict(lines, orient="index").reindex(columns=LINE)
 
-    def contrasts(self) -> pd.DataFrame:
+    def contrasts(self, progress: bool = False) -> pd.DataFrame:
         """The plan's contrasts with Holm's p over all of them, and their verdicts; a line each, named as declared.
 
         A contrast whose cohorts are not all run has no verdict yet and counts for Holm with a p of 1.
         """
         planned = declared()["plan"]
         lines, family, boots = {}, [], []
-        for contrast in declared()["contrasts"]:
+        for contrast in bar(declared()["contrasts"], "claims", progress):
             sides = contrast["better"], contrast["worse"]
             one, other = map(self.patients, sides)
             both = one.index.intersection(other.index)
@@ -169,7 +170,7 @@ class Runs:
         return self.patients(name, pool).mean(axis=1)
 
 
-def claims(population: Runs | None = None, paper: Runs | None = None) -> pd.DataFrame:
+def claims(population: Runs | None = None, paper: Runs | None = None, progress: bool = False) -> pd.DataFrame:
     """Every contrast of the plan for a page, a line each: what was printed, what its folds bear, ours, the verdict.
 
     printed: the difference of the two printed means.  its folds: the corrected interval over the paper's own folds
@@ -177,7 +178,7 @@ def claims(population: Runs | None = None, paper: Runs | None = None) -> pd.Data
     cohorts.  population: ours with its 95 % interval.  Differences in points.
     """
     population, paper = population or Runs(), paper or Runs("paper")
-    judged, lines = population.contrasts(), {}
+    judged, lines = population.contrasts(progress), {}
     for contrast in declared()["contrasts"]:
         sides = contrast["better"], contrast["worse"]
         ours, five = judged.loc[contrast["name"]], paper.compare({"": sides}).iloc[0]

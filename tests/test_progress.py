@@ -17,11 +17,15 @@ def shown(monkeypatch):
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
 
 
-def test_a_log_gets_a_line_at_the_start_a_few_on_the_way_and_one_at_the_end(capfd):
-    assert list(bar(range(1000), "slices")) == list(range(1000))
+@pytest.mark.parametrize(("seconds", "expected"), [(0, 12), (1, 2)])
+def test_a_log_gets_a_line_at_the_start_one_for_each_slow_tenth_and_one_at_the_end(seconds, expected, capfd):
+    run = bar(range(1000), "slices")
+    assert run.mininterval == 1
+    run.mininterval = seconds  # with 0, every tenth counts as slow
+    assert list(run) == list(range(1000))
     said = capfd.readouterr().err
     lines = said.splitlines()
-    assert 3 <= len(lines) <= 12
+    assert len(lines) == expected
     assert "\r" not in said
     assert all(line.startswith("slices: ") for line in lines)
     assert "| 0/1000 [" in lines[0]

@@ -1,4 +1,4 @@
-"""The command line: `livervlm phantom | import | train | predict | evaluate | reproduce`.
+"""The command line: `livervlm phantom | import | train | predict | evaluate | reproduce | report`.
 
 Heavy imports stay inside the commands, so that `--help` is quick.
 """

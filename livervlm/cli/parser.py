@@ -8,6 +8,7 @@ from ..conventions import LIVER_VLM_CLASSES
 from ..profiles import PROFILES
 from .data import import_, phantom
 from .models import evaluate, predict, train
+from .report import report
 from .runs import reproduce
 from .shared import NOT_FOR_DIAGNOSIS
 
@@ -133,13 +134,26 @@ def _runs(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--dask", metavar="ADDRESS", help="run on the workers of this Dask scheduler instead")
     _profile(sub)
 
+    sub = command(
+        "report",
+        report,
+        "Print every claim, the settings it was tested under, and its verdict, from the records.",
+        "livervlm report --out results --profile smoke",
+    )
+    sub.add_argument("--out", metavar="FOLDER", help="records that `reproduce` left there (default: the book's own)")
+    _test_patients(sub)
+    _profile(sub, "that of the runs (default: the book's; with --out LIVERVLM_PROFILE, or smoke)")
+    form = sub.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--csv", action="store_true", help="print CSV")
+
 
 def _size(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--size", type=_at_least(8), help="side of a ROI in pixels (default: the profile's)")
 
 
-def _profile(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--profile", choices=PROFILES, help="size of the run (default: LIVERVLM_PROFILE, or smoke)")
+def _profile(sub: argparse.ArgumentParser, help: str = "size of the run (default: LIVERVLM_PROFILE, or smoke)") -> None:
+    sub.add_argument("--profile", choices=PROFILES, help=help)
 
 
 def _seed(sub: argparse.ArgumentParser) -> None:

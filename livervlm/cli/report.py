@@ -1,0 +1,112 @@
+"""The verdicts: `livervlm report`."""
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+from ..errors import InputError
+from .shared import NOT_FOR_DIAGNOSIS, chosen_profile
+
+WIDTH = 100
+COLUMNS = {"claim": 32, "printed": 7, "five folds": 17, "population": 22, "verdict": 14}  # with two blanks between
+LEGEND = (
+    "printed: difference of the paper's two means, in points. five folds: ours in the paper's protocol. population: "
+    "ours with its 95 % interval, on which the verdict rests. A verdict says what a method does on this phantom; it "
+    f"neither confirms nor refutes the paper on its patients. {NOT_FOR_DIAGNOSIS}"
+)
+
+
+def report(arguments: argparse.Namespace) -> None:
+    from ..paths import data_file
+    from ..results import Runs, claims
+    from ..rows import declared
+
+    out = Path(arguments.out) if arguments.out else data_file("results")
+    if not out.is_dir():
+        raise InputError(f"{out}: no such folder; `livervlm reproduce --out {out}` leaves its records there")
+    profile = chosen_profile(arguments) if arguments.out or arguments.profile else Runs.profile
+    population, paper = (Runs(protocol, out, profile, arguments.test_patients) for protocol in ("population", "paper"))
+    records = cache(population.read)
+    judged, lines = claims(population, paper, progress=True), []
+    for (claim, line), contrast in zip(judged.iterrows(), declared()["contrasts"], strict=True):
+        better, worse = (records(contrast[side]) for side in ("better", "worse"))
+        lines.append({"claim": claim, **line, **_settings([*better, *worse]), **_cohorts(contrast, better, worse)})
+    if arguments.json:
+        print(json.dumps(lines, indent=1, ensure_ascii=False))
+    elif arguments.csv:
+        _print_csv(lines)
+    else:
+        _print_table(lines)
+
+
+def _settings(records: Iterable[dict]) -> dict[str, str]:
+    """What the runs of a claim were, as their records say: "a / b" where its two sides differ, "-" without records."""
+    from ..settings import Config
+
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        row, profile = record["row"], record["profile"]
+        reads_text = row["method"] == "train" and row["config"].get("head", Config.head) == "text"
+        one = {
+            "protocol": record["protocol"],
+            "pixels": profile["size"],
+            "epochs": profile["epochs"] * row["recipe"]["epochs"],
+            "text encoder": record["text_encoder"] if reads_text else "none",
+            "network": row["config"].get("encoder", Config.encoder) if row["method"] == "train" else row["method"],
+            "phantom version": record["data"]["source"]["version"],
+        }
+        for name, value in one.items():
+            found.setdefault(name, {})[str(value)] = None
+    names = ("protocol", "pixels", "epochs", "text encoder", "network", "phantom version")
+    return {name: " / ".join(found.get(name, ["-"])) for name in names}
+
+
+def _cohorts(contrast: dict, better: Sequence[dict], worse: Sequence[dict]) -> dict[str, int]:
+    """How many cohorts both sides of a claim have, and how many are planned."""
+    from ..rows import all_rows, declared
+
+    there = {record["cohort"] for record in better} & {record["cohort"] for record in worse}
+    planned = declared()["plan"]["cohorts"]
+    wanted = min(planned[all_rows()[contrast[side]].set] for side in ("better", "worse"))
+    return {"cohorts": len(there), "planned cohorts": wanted}
+
+
+def _print_csv(lines: list[dict]) -> None:
+    import pandas as pd
+
+    pd.DataFrame(lines).to_csv(sys.stdout, index=False)
+
+
+def _print_table(lines: list[dict]) -> None:
+    print(_row({name: name for name in COLUMNS}))
+    for line in lines:
+        print("\n" + _row(line))
+        table = "control" if line["table"] == "-" else f"Table {line['table']}"
+        settings = [f"{table}: {line['cohorts']} of {line['planned cohorts']} cohorts"]
+        if line["protocol"] != "-":
+            settings += [f"{line['protocol']} protocol", f"{line['pixels']} px", f"{line['epochs']} epochs"]
+            settings += [f"{name} {line[name]}" for name in ("text encoder", "network", "phantom version")]
+        print(_wrapped(", ".join(settings), "    "))
+    verdicts = [line["verdict"] for line in lines]
+    counts = ", ".join(f"{verdicts.count(one)} {one}" for one in dict.fromkeys(verdicts))
+    print("\n" + _wrapped(f"{len(lines)} claims: {counts}."))
+    print(_wrapped(LEGEND))
+
+
+def _row(line: dict) -> str:
+    """A line of the table, its cells wrapped within their columns."""
+    cells = [textwrap.wrap(str(line[name]), width) for name, width in COLUMNS.items()]
+    height = max(map(len, cells))
+    filled = [
+        [text.ljust(width) for text in cell + [""] * (height - len(cell))]
+        for cell, width in zip(cells, COLUMNS.values(), strict=True)
+    ]
+    return "\n".join("  ".join(row).rstrip() for row in zip(*filled, strict=True))
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent)

@@ -1,0 +1,138 @@
+"""`livervlm report`: every claim with its settings and its verdict, all of it from the records."""
+
+import io
+import json
+from dataclasses import asdict
+
+import pandas as pd
+import pytest
+
+from livervlm import profiles
+from livervlm.cli import main
+from livervlm.cli.report import COLUMNS
+from livervlm.records import code_provenance, write_record
+from livervlm.cells import cells
+from livervlm.results import NO_VERDICT, Runs
+from livervlm.rows import all_rows, declared
+
+PATIENTS = 20
+PLANNED = declared()["plan"]["cohorts"]
+SETTINGS = ["protocol", "pixels", "epochs", "text encoder", "network", "phantom version"]
+
+
+@pytest.fixture
+def record(tmp_path, quick):
+    """Write records of a row on some cohorts, as a run under the small profile leaves them."""
+
+    def write(name, cohorts, **data):
+        row = all_rows()[name]
+        for cell in cells([row], "population", cohorts, quick, PATIENTS):
+            test = {"slices": "2" * PATIENTS, "correct": "1" * PATIENTS, "accuracy": 50.0}
+            found = {
+                "row": {k: v for k, v in asdict(row).items() if k != "printed"},
+                "protocol": "population",
+                "cohort": cell.cohort,
+                "fold": None,
+                "profile": asdict(quick),
+                "text_encoder": row.config.get("text_encoder", quick.text_encoder),
+                "data": {"source": {"kind": "phantom", "version": "2", **data}},
+                "tests": {pool: test for pool in cell.pools},
+            }
+            write_record(cell.path(tmp_path), {**code_provenance(), **found})
+        return tmp_path
+
+    return write
+
+
+def reported(capsys, *arguments) -> str:
+    assert main(["report", *map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+def own(folder):
+    return "--out", folder, "--test-patients", PATIENTS
+
+
+def test_the_books_own_records_give_the_verdicts_of_its_contrasts(capsys, monkeypatch):
+    monkeypatch.setenv("LIVERVLM_PROFILE", "smoke")  # the book's records are of another
+    lines = json.loads(reported(capsys, "--json"))
+    judged = Runs().contrasts()
+    assert [line["claim"] for line in lines] == judged["claim"].tolist()
+    assert [line["verdict"] for line in lines] == judged["verdict"].tolist()
+    assert [line["cohorts"] for line in lines] == judged["n"].tolist()
+    assert [line["planned cohorts"] for line in lines] == judged["of"].tolist()
+    assert {line["protocol"] for line in lines} == {"population"}
+    recorded = profiles.PROFILES["recorded"]
+    assert {line["pixels"] for line in lines} == {str(recorded.size)}
+    assert {line["phantom version"] for line in lines} == {"2"}
+    by_claim = {line["claim"]: line for line in lines}
+    steps = by_claim["Phase-shuffle pretraining is better than as many more steps from scratch."]
+    assert steps["epochs"] == f"{recorded.epochs} / {2 * recorded.epochs}"
+    assert by_claim["Prompts are better than random vectors."]["text encoder"] == "minilm / random"
+    assert by_claim["After phase shuffle, prompts are better than an FC layer."]["text encoder"] == "minilm / none"
+
+
+def test_a_readers_own_runs_are_reported_with_their_own_settings(record, quick, capsys):
+    record("scratch", 3, version="7")
+    folder = record("model 1", 2)
+    found = json.loads(reported(capsys, *own(folder), "--json"))
+    first = found[0]
+    assert first["claim"] == "Phase-shuffle pretraining is better than training from scratch."
+    assert first["verdict"] == NO_VERDICT
+    assert [first[name] for name in SETTINGS] == ["population", "16", "2", "minilm", "resnet18", "2 / 7"]
+    assert (first["cohorts"], first["planned cohorts"]) == (2, PLANNED["core"])
+    said = reported(capsys, *own(folder))
+    assert f"Table 3: 2 of {PLANNED['core']} cohorts, population protocol, 16 px, 2 epochs, text encoder" in said
+    everything = json.loads(reported(capsys, *own(folder), "--profile", "workshop", "--json"))
+    assert {line["cohorts"] for line in everything} == {0}  # those runs were under another profile
+
+
+def test_a_row_on_all_its_cohorts_has_a_verdict_in_the_table_too(record, capsys):
+    record("misregistered", PLANNED["misregistration"])
+    folder = record("model 1", PLANNED["misregistration"])
+    said = reported(capsys, *own(folder))
+    line = next(text for text in said.splitlines() if text.startswith("Aligned ROIs are better"))
+    assert (
+        line.split()[-1]
+        == Runs("population", folder, profiles.PROFILES["smoke"], PATIENTS)
+        .contrasts()
+        .loc["aligned against misregistered", "verdict"]
+    )
+    assert f"10 {NO_VERDICT}" in said
+    assert all(len(text) <= 100 for text in said.splitlines())
+    assert sum(COLUMNS.values()) + 2 * (len(COLUMNS) - 1) <= 100
+    assert "not for diagnosis" in " ".join(said.split())
+
+
+def test_csv_holds_what_json_holds(record, capsys):
+    record("FC, phase shuffle", 2)
+    folder = record("model 1", 2)
+    found = json.loads(reported(capsys, *own(folder), "--json"))
+    table = pd.read_csv(io.StringIO(reported(capsys, *own(folder), "--csv")), dtype=str)
+    assert table.to_dict("records") == [{name: str(value) for name, value in line.items()} for line in found]
+    assert table["text encoder"].tolist().count("minilm / none") == 1
+
+
+def test_without_records_no_claim_has_a_verdict(tmp_path, capsys):
+    found = json.loads(reported(capsys, "--out", tmp_path, "--json"))
+    assert {line["verdict"] for line in found} == {NO_VERDICT}
+    assert {line[name] for line in found for name in SETTINGS} == {"-"}
+    assert {line["cohorts"] for line in found} == {0}
+    said = reported(capsys, "--out", tmp_path)
+    assert said.count(NO_VERDICT) == len(found) + 1  # and their number
+    assert " px" not in said
+
+
+def test_what_cannot_be_reported_is_one_line(record, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    assert main(["report", "--out", str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err.endswith(
+        "none: no such folder; `livervlm reproduce --out " + f"{tmp_path / 'none'}` leaves its records there\n"
+    )
+    (path,) = record("scratch", 1).rglob("*.json")
+    path.write_text(path.read_text().replace('"accuracy": 50.0', '"accuracy": 90.0'))
+    assert main(["report", *map(str, own(tmp_path))]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "cohort000.json: changed since it was written" in said.err
+    assert len(said.err.splitlines()) == 1
