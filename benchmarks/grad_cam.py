@@ -6,10 +6,10 @@ from statistics import median
 
 import torch
 
-from livervlm.compat import import_torchvision
-from livervlm.grad_cam import class_score, grad_cam, on_pixels
-from livervlm.model import LiverVLM
-from livervlm.settings import Config
+from livervlm.base.compat import import_torchvision
+from livervlm.evaluation.grad_cam import class_score, grad_cam, on_pixels
+from livervlm.models.liver_vlm import LiverVLM
+from livervlm.models.settings import Config
 
 import_torchvision()  # grad-cam imports it, too
 

@@ -12,11 +12,11 @@ import numpy as np
 from scipy.ndimage import binary_erosion
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from livervlm.conventions import CLASS_NAMES
-from livervlm.lesions import LesionSet
-from livervlm.metrics import design_effect
+from livervlm.evaluation.metrics import design_effect
 from livervlm.phantom.cohort import make_cohort
 from livervlm.phantom.enhancement import read_table
+from livervlm.scans.conventions import CLASS_NAMES
+from livervlm.scans.lesions import LesionSet
 
 BORDER = 5  # pixels of the frame of a 64-pixel ROI
 MAIN = {"CYST": "cyst", "FNH": "fnh", "HCC": "hcc", "HEM": "hemangioma"}

@@ -5,11 +5,11 @@ import time
 
 import torch
 
-from livervlm.device import autocast_dtype, best_device
-from livervlm.encoders import ENCODERS
-from livervlm.model import LiverVLM
-from livervlm.settings import Config
-from livervlm.training import adam, classification, to_device, train_step
+from livervlm.base.device import autocast_dtype, best_device
+from livervlm.models.encoders import ENCODERS
+from livervlm.models.liver_vlm import LiverVLM
+from livervlm.models.settings import Config
+from livervlm.models.training import adam, classification, to_device, train_step
 
 BATCH, STEPS = 32, 5
 

@@ -1,7 +1,7 @@
 """Liver-VLM: a vision-language model for focal liver lesions in multi-phase CT.
 
-For teaching and research, not for diagnosis.  The names of the face, in `__init__.pyi`, are imported when they are
-first used, so that importing the package is cheap.
+For teaching and research, not for diagnosis.  The names of the face stand in `__init__.pyi`; each is imported when it
+is first used, so that importing the package is quick.
 """
 
 import lazy_loader

@@ -3,12 +3,12 @@
 import os
 from pathlib import Path
 
-from .cache import made_once
-from .errors import InputError
-from .lesions import LesionSet
+from .base.cache import made_once
+from .base.errors import InputError
+from .base.profiles import current_profile
 from .phantom.cohort import make_cohort
 from .phantom.patients import PHANTOM_VERSION
-from .profiles import current_profile
+from .scans.lesions import LesionSet
 
 
 def load_dataset(name: str | Path | None = None, *, progress: bool = True, **parameters) -> LesionSet:

@@ -27,7 +27,7 @@ CHROMIUM = (
 
 def make_toy(size: int = 16, phases=("NC", "ART", "PV"), groups: int = 5, seed: int = 0):
     """A separable set: every group has a patient of each class with two slices; a class has its own brightness."""
-    from livervlm.lesions import LesionSet
+    from livervlm.scans.lesions import LesionSet
 
     rng = np.random.default_rng(seed)
     patient = np.repeat(np.arange(4 * groups), 2)
@@ -78,7 +78,7 @@ def tiny_encoder(monkeypatch):
     import joblib
     from torch import nn
 
-    from livervlm import encoders
+    from livervlm.models import encoders
 
     def build(n_phases: int, pretrained: bool):
         body = nn.Sequential(nn.Conv2d(n_phases, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU())
@@ -92,7 +92,7 @@ def tiny_encoder(monkeypatch):
 @pytest.fixture
 def quick(monkeypatch):
     """The smoke profile, made smaller still; also what the commands find."""
-    from livervlm import profiles
+    from livervlm.base import profiles
 
     profile = profiles.Profile("smoke", size=16, epochs=2, text_encoder="minilm")
     monkeypatch.setitem(profiles.PROFILES, "smoke", profile)

@@ -5,11 +5,11 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from livervlm.augmentation import AUGMENTATIONS, all_prompts, matched, mismatched
-from livervlm.errors import InputError
-from livervlm.model import LiverVLM
-from livervlm.phases import shuffle
-from livervlm.settings import Config
+from livervlm.base.errors import InputError
+from livervlm.models.augmentation import AUGMENTATIONS, all_prompts, matched, mismatched
+from livervlm.models.liver_vlm import LiverVLM
+from livervlm.models.settings import Config
+from livervlm.scans.phases import shuffle
 
 CLASSES, PHASES = ("CYST", "FNH", "HCC", "HEM"), ("NC", "ART", "PV")
 

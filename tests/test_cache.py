@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from livervlm.cache import changed, made_once, short_hash
+from livervlm.base.cache import changed, made_once, short_hash
 
 
 def make_slowly(path):

@@ -13,22 +13,22 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from livervlm import cells as module
-from livervlm import cohorts
-from livervlm import rows as declarations
-from livervlm.cells import Cell, cells
+from livervlm.base.errors import InputError
+from livervlm.base.paths import data_file
 from livervlm.cli import main
-from livervlm.cohorts import cohort_of, pool_of
-from livervlm.conventions import CLASS_NAMES, LIVER_VLM_CLASSES
-from livervlm.errors import InputError
-from livervlm.lesions import LesionSet
-from livervlm.methods import Trained
-from livervlm.paths import data_file
-from livervlm.records import SCHEMA, read_record, write_record
-from livervlm.results import Runs
-from livervlm.rows import Row, all_rows, declared, read_declared, select
-from livervlm.runner import run, run_one
-from livervlm.settings import Config, Recipe
+from livervlm.models.settings import Config, Recipe
+from livervlm.runs import cells as module
+from livervlm.runs import cohorts
+from livervlm.runs import rows as declarations
+from livervlm.runs.cells import Cell, cells
+from livervlm.runs.cohorts import cohort_of, pool_of
+from livervlm.runs.methods import Trained
+from livervlm.runs.records import SCHEMA, read_record, write_record
+from livervlm.runs.results import Runs
+from livervlm.runs.rows import Row, all_rows, declared, read_declared, select
+from livervlm.runs.runner import run, run_one
+from livervlm.scans.conventions import CLASS_NAMES, LIVER_VLM_CLASSES
+from livervlm.scans.lesions import LesionSet
 
 SMALL = {"patients": 20}
 
@@ -234,7 +234,7 @@ def test_a_lock_that_its_dead_process_left_behind_holds_nobody_up(house, tmp_pat
 
 
 def test_a_pretext_is_trained_once_for_all_rows_that_start_from_it(house, empty_cache, tmp_path, monkeypatch):
-    from livervlm import trainer
+    from livervlm.models import trainer
 
     fits, real = [], trainer.fit
     monkeypatch.setattr(trainer, "fit", lambda m, *a, **s: fits.append(type(m).__name__) or real(m, *a, **s))

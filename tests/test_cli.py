@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 from conftest import make_toy
 
-from livervlm import cli, phantom, training
+from livervlm import cli, phantom
 from livervlm.cli.parser import build_parser
-from livervlm.lesions import LesionSet
+from livervlm.models import training
 from livervlm.phantom import patients
 from livervlm.phantom.patients import draw_patients, table1
+from livervlm.scans.lesions import LesionSet
 
 COMMANDS = ("phantom", "import", "train", "predict", "evaluate")
 
@@ -200,7 +201,7 @@ def test_a_set_with_one_class_is_scored_without_a_warning(model, capsys):
 
 def test_import_reads_a_manifest_as_the_readme_says(here, capsys):
     pytest.importorskip("SimpleITK")
-    from livervlm.studies.study import write_study
+    from livervlm.studies.files import write_study
 
     lines = ["patient,label,NC,ART,PV,mask_NC,mask_ART,mask_PV"]
     drawn = draw_patients(0, {"CYST": 2, "HCC": 2}, phantom.Knobs(diameter=0.4))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small_book import PACKAGE, python, write
 
-from livervlm.code import Package, code_key
+from livervlm.base.code import Package, code_key
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = code_key.__module__

@@ -11,7 +11,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 from statsmodels.stats.weightstats import ttost_paired
 
-from livervlm.comparisons import (
+from livervlm.base.errors import InputError
+from livervlm.evaluation.comparisons import (
     Comparison,
     auc_covariance,
     cluster_bootstrap,
@@ -24,8 +25,7 @@ from livervlm.comparisons import (
     simulate_type_one,
     verdicts,
 )
-from livervlm.errors import InputError
-from livervlm.metrics import design_effect, macro_auc
+from livervlm.evaluation.metrics import design_effect, macro_auc
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from livervlm import trainer, training
-from livervlm.cross_validation import cross_validate, provenance
-from livervlm.errors import InputError
-from livervlm.lesions import images
-from livervlm.methods import Radiomics, Trained
-from livervlm.metrics import accuracy_over_folds
-from livervlm.profiles import current_profile, get_profile
-from livervlm.records import read_record, write_record
-from livervlm.settings import Recipe
-from livervlm.trainer import config_for, train_model
+from livervlm.base.errors import InputError
+from livervlm.base.profiles import current_profile, get_profile
+from livervlm.evaluation.metrics import accuracy_over_folds
+from livervlm.models import trainer, training
+from livervlm.models.settings import Recipe
+from livervlm.models.trainer import config_for, train_model
+from livervlm.runs.cross_validation import cross_validate, provenance
+from livervlm.runs.methods import Radiomics, Trained
+from livervlm.runs.records import read_record, write_record
+from livervlm.scans.lesions import images
 
 
 @pytest.fixture
@@ -272,7 +272,7 @@ def test_without_a_folder_folds_lie_in_the_cache_by_data_settings_and_code(valid
     first = validate()
     assert np.array_equal(validate().prob, first.prob)
     assert len(trainings) == 5
-    monkeypatch.setattr("livervlm.cross_validation.code_key", lambda *modules: "other code")
+    monkeypatch.setattr("livervlm.runs.cross_validation.code_key", lambda *modules: "other code")
     validate()
     assert len(trainings) == 10
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import nn
 
-from livervlm.compat import import_torchvision
-from livervlm.encoders import ENCODERS, build_encoder
-from livervlm.errors import InputError
-from livervlm.training import fit
+from livervlm.base.compat import import_torchvision
+from livervlm.base.errors import InputError
+from livervlm.models.encoders import ENCODERS, build_encoder
+from livervlm.models.training import fit
 
 
 class Original(NamedTuple):
@@ -214,6 +214,6 @@ def test_a_broken_file_is_an_error_of_one_line_and_nothing_in_it_runs(spoil, hub
 
 
 def test_importing_the_module_does_not_import_torchvision():
-    code = "import sys, livervlm.encoders; print('torchvision' in sys.modules)"
+    code = "import sys, livervlm.models.encoders; print('torchvision' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -13,9 +13,11 @@ from scipy.special import softmax
 from sklearn.model_selection import KFold
 from torch.nn.functional import cross_entropy, normalize
 
-from livervlm import comparisons, exercises, lesions
-from livervlm.comparisons import paired_t
-from livervlm.tiny_clip import info_nce
+from livervlm.book import exercises
+from livervlm.evaluation import comparisons
+from livervlm.evaluation.comparisons import paired_t
+from livervlm.models.tiny_clip import info_nce
+from livervlm.scans import lesions
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "tools"))

@@ -9,19 +9,19 @@ import torch
 from scipy.ndimage import binary_dilation
 from torch import nn
 
-from livervlm.compat import import_torchvision
-from livervlm.encoders import ImageEncoder
-from livervlm.explained import __main__ as command
-from livervlm.explained import networks, read_records, record_table
-from livervlm.explained.maps import baseline_maps, ceiling_scores, examine, score_maps, true_class_maps
-from livervlm.explained.patients import Counterfactuals, load_counterfactuals
-from livervlm.grad_cam import energy_over_area, precision_over_prevalence
-from livervlm.lesions import images
-from livervlm.model import FCHead, LiverVLM, read_card
+from livervlm.analyses.explained import __main__ as command
+from livervlm.analyses.explained import networks, read_records, record_table
+from livervlm.analyses.explained.maps import baseline_maps, ceiling_scores, examine, score_maps, true_class_maps
+from livervlm.analyses.explained.patients import Counterfactuals, load_counterfactuals
+from livervlm.base.compat import import_torchvision
+from livervlm.evaluation.grad_cam import energy_over_area, precision_over_prevalence
+from livervlm.models.encoders import ImageEncoder
+from livervlm.models.liver_vlm import FCHead, LiverVLM, read_card
+from livervlm.models.trainer import config_for
 from livervlm.phantom.cohort import make_cohort
-from livervlm.records import read_record
-from livervlm.runner import run_one
-from livervlm.trainer import config_for
+from livervlm.runs.records import read_record
+from livervlm.runs.runner import run_one
+from livervlm.scans.lesions import images
 
 SIZE = 64
 
@@ -33,7 +33,7 @@ def patients(tmp_path_factory) -> Counterfactuals:
         patch.setenv("LIVERVLM_CACHE", str(tmp_path_factory.mktemp("explained")))
         few = {"CYST": 1, "FNH": 5, "HCC": 5, "HEM": 4}
         for name, value in {"PATIENTS_PER_DRAW": few, "DRAWS": 2, "SIZE": SIZE}.items():
-            patch.setattr(f"livervlm.explained.patients.{name}", value)
+            patch.setattr(f"livervlm.analyses.explained.patients.{name}", value)
         patch.setattr(networks, "PROFILE", dataclasses.replace(networks.PROFILE, size=SIZE, epochs=1))
         yield load_counterfactuals(progress=False)
 

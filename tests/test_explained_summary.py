@@ -4,9 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from livervlm.errors import InputError
-from livervlm.explained import faithfulness, faithfulness_within_patients, localisation, read_records, record_table
-from livervlm.records import SCHEMA, write_record
+from livervlm.analyses.explained import (
+    faithfulness,
+    faithfulness_within_patients,
+    localisation,
+    read_records,
+    record_table,
+)
+from livervlm.base.errors import InputError
+from livervlm.runs.records import SCHEMA, write_record
 
 
 def test_records_of_other_patients_are_not_mixed(tmp_path):

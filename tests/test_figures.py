@@ -7,8 +7,8 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import same_color, to_hex
 from scipy import stats
 
-from livervlm import figures
-from livervlm.figures import ARMS, PALETTE, arm_curves, type_one_rates
+from livervlm.book import figures
+from livervlm.book.figures import ARMS, PALETTE, arm_curves, type_one_rates
 
 
 def test_rates_of_false_alarm_with_their_errors():

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from livervlm import figures, forensics
-from livervlm.conventions import CLASS_NAMES
-from livervlm.errors import InputError
-from livervlm.forensics import (
+from livervlm.base.errors import InputError
+from livervlm.base.paths import data_file
+from livervlm.book import figures
+from livervlm.evaluation import forensics
+from livervlm.evaluation.forensics import (
     MODEL_1,
     TOLERANCE,
     chance_of_fitting,
@@ -25,8 +26,8 @@ from livervlm.forensics import (
     recovered_comparisons,
     rows_table,
 )
-from livervlm.paths import data_file
 from livervlm.phantom.patients import table1
+from livervlm.scans.conventions import CLASS_NAMES
 
 SLICES = {name: rows.slices.tolist() for name, rows in table1().groupby("class")}
 TOTAL = np.sum(list(SLICES.values()), axis=0)

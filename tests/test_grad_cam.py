@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import nn
 
-from livervlm.compat import import_torchvision
-from livervlm.encoders import ENCODERS, build_encoder
-from livervlm.errors import InputError
-from livervlm.grad_cam import class_score, grad_cam, grad_cam_at, on_pixels, phase_effect
-from livervlm.model import LiverVLM
-from livervlm.pretext import PhaseShuffle
-from livervlm.settings import Config
+from livervlm.base.compat import import_torchvision
+from livervlm.base.errors import InputError
+from livervlm.evaluation.grad_cam import class_score, grad_cam, grad_cam_at, on_pixels, phase_effect
+from livervlm.models.encoders import ENCODERS, build_encoder
+from livervlm.models.liver_vlm import LiverVLM
+from livervlm.models.pretext import PhaseShuffle
+from livervlm.models.settings import Config
 
 import_torchvision()
 

@@ -13,7 +13,7 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from small_book import CHAPTERS, CONFIG, FRONT, PACKAGE, cell, write, write_house
 
-from livervlm.code import EVERYTHING, Package
+from livervlm.base.code import EVERYTHING, Package
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "tools"))

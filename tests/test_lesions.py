@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from livervlm import lesions as module
+from livervlm.base.errors import InputError
 from livervlm.datasets import load_dataset
-from livervlm.errors import InputError
-from livervlm.lesions import FORMAT, LesionSet, assign_groups, displace, images, window
+from livervlm.scans import lesions as module
+from livervlm.scans.lesions import FORMAT, LesionSet, assign_groups, displace, images, window
 
 ARRAYS = ("hu", "label", "patient", "group", "spacing", "masks")
 TEXTS = ("classes", "phases", "mask_names", "source")

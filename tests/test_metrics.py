@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from livervlm.metrics import (
+from livervlm.evaluation.metrics import (
     accuracy_over_folds,
     auc_over_folds,
     calibration,

@@ -12,13 +12,14 @@ from safetensors.torch import load_file, save_file
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from livervlm import encoders, model, text
-from livervlm.compat import import_torchvision
-from livervlm.encoders import build_encoder
-from livervlm.errors import InputError
-from livervlm.model import CosineHead, LiverVLM, read_card
-from livervlm.settings import Config
-from livervlm.training import classification, train_step
+from livervlm.base.compat import import_torchvision
+from livervlm.base.errors import InputError
+from livervlm.models import encoders, text
+from livervlm.models import liver_vlm as model
+from livervlm.models.encoders import build_encoder
+from livervlm.models.liver_vlm import CosineHead, LiverVLM, read_card
+from livervlm.models.settings import Config
+from livervlm.models.training import classification, train_step
 
 CLASSES = ("CYST", "FNH", "HCC", "HEM")
 PHASES = ("NC", "ART", "PV", "DL")

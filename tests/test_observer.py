@@ -5,13 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from livervlm import figures, observer
-from livervlm.conventions import CLASS_NAMES, LIVER_VLM_CLASSES
-from livervlm.errors import InputError
+from livervlm.analyses import observer
+from livervlm.base.errors import InputError
+from livervlm.book import figures
 from livervlm.phantom.enhancement import read_table
 from livervlm.phantom.patients import draw_patients
-from livervlm.records import read_record, write_record
-from livervlm.seeds import seed_of
+from livervlm.runs.records import read_record, write_record
+from livervlm.scans.conventions import CLASS_NAMES, LIVER_VLM_CLASSES
+from livervlm.scans.seeds import seed_of
 
 SIZE = 24
 

@@ -14,14 +14,14 @@ import pytest
 from scipy.ndimage import binary_dilation, center_of_mass
 
 from livervlm import datasets
-from livervlm.conventions import CANONICAL, CLASS_NAMES
-from livervlm.errors import InputError
+from livervlm.base.errors import InputError
 from livervlm.phantom import patients as module
 from livervlm.phantom.cohort import make_cohort, phantom_study
 from livervlm.phantom.enhancement import COLUMNS, draw_tables, read_table
 from livervlm.phantom.patients import PHANTOM_VERSION, Knobs, Patient, draw_patients, table1
 from livervlm.phantom.scanner import blur, noise, noise_spectrum
-from livervlm.rois import extract_rois
+from livervlm.scans.conventions import CANONICAL, CLASS_NAMES
+from livervlm.scans.rois import extract_rois
 
 GOLDEN = Path(__file__).with_name("golden_phantom.json")
 CLASSES = ("CYST", "FNH", "HCC", "HEM")

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from livervlm.conventions import CANONICAL
-from livervlm.errors import InputError
-from livervlm.phases import inverses, order_names, orders, shuffle
+from livervlm.base.errors import InputError
+from livervlm.scans.conventions import CANONICAL
+from livervlm.scans.phases import inverses, order_names, orders, shuffle
 
 DTYPES = (torch.int16, torch.float32, torch.bfloat16)
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from livervlm.cells import cells
-from livervlm.cohorts import cohort_of
 from livervlm.phantom.cohort import make_cohort
 from livervlm.phantom.patients import Knobs
-from livervlm.rows import all_rows
+from livervlm.runs.cells import cells
+from livervlm.runs.cohorts import cohort_of
+from livervlm.runs.rows import all_rows
 
 ROW = replace(all_rows()["scratch"], cohort={"patients": 4})
 

@@ -8,13 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from livervlm import pretext
-from livervlm.compat import import_torchvision
-from livervlm.encoders import ImageEncoder
-from livervlm.lesions import images
-from livervlm.phases import orders, shuffle
-from livervlm.pretext import PROBES, PhaseShuffle, SimSiam, order_accuracy, order_by_border, output_spread, random_view
-from livervlm.training import fit, to_device
+from livervlm.base.compat import import_torchvision
+from livervlm.models import pretext
+from livervlm.models.encoders import ImageEncoder
+from livervlm.models.pretext import (
+    PROBES,
+    PhaseShuffle,
+    SimSiam,
+    order_accuracy,
+    order_by_border,
+    output_spread,
+    random_view,
+)
+from livervlm.models.training import fit, to_device
+from livervlm.scans.lesions import images
+from livervlm.scans.phases import orders, shuffle
 
 
 def tiny(n_phases: int = 3, dim: int = 16) -> ImageEncoder:

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from livervlm.progress import bar
+from livervlm.base.progress import bar
 
-SLOW = "import time; from livervlm.progress import bar\nfor _ in bar(range(20), 'slices'): time.sleep(0.03)"
+SLOW = "import time; from livervlm.base.progress import bar\nfor _ in bar(range(20), 'slices'): time.sleep(0.03)"
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from livervlm.conventions import PHASE_NAMES
-from livervlm.errors import InputError
-from livervlm.lesions import LesionSet
-from livervlm.radiomics import feature_names, fit, radiomics_features
+from livervlm.base.errors import InputError
+from livervlm.models.radiomics import feature_names, fit, radiomics_features
+from livervlm.scans.conventions import PHASE_NAMES
+from livervlm.scans.lesions import LesionSet
 
 PHASES = tuple(PHASE_NAMES)
 

@@ -7,13 +7,13 @@ from dataclasses import asdict
 import pandas as pd
 import pytest
 
-from livervlm import profiles
+from livervlm.base import profiles
 from livervlm.cli import main
 from livervlm.cli.report import COLUMNS
-from livervlm.records import code_provenance, write_record
-from livervlm.cells import cells
-from livervlm.results import NO_VERDICT, Runs
-from livervlm.rows import all_rows, declared
+from livervlm.runs.cells import cells
+from livervlm.runs.records import code_provenance, write_record
+from livervlm.runs.results import NO_VERDICT, Runs
+from livervlm.runs.rows import all_rows, declared
 
 PATIENTS = 20
 PLANNED = declared()["plan"]["cohorts"]

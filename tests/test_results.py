@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from livervlm.cells import cells
-from livervlm.coverage import coverage
-from livervlm.errors import InputError
-from livervlm.paths import data_file
-from livervlm.records import code_provenance, write_record
-from livervlm.results import NO_VERDICT, Runs, claims
-from livervlm.rows import all_rows, declared
+from livervlm.base.errors import InputError
+from livervlm.base.paths import data_file
+from livervlm.runs.cells import cells
+from livervlm.runs.coverage import coverage
+from livervlm.runs.records import code_provenance, write_record
+from livervlm.runs.results import NO_VERDICT, Runs, claims
+from livervlm.runs.rows import all_rows, declared
 
 PATIENTS = 400
 CONTRASTS = {contrast["name"]: contrast for contrast in declared()["contrasts"]}

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import center_of_mass
 
-from livervlm.errors import InputError
+from livervlm.base.errors import InputError
 from livervlm.phantom.cohort import phantom_study
 from livervlm.phantom.patients import Knobs, draw_patients
-from livervlm.rois import extract_rois, mask_box
-from livervlm.scan import Study
+from livervlm.scans.rois import extract_rois, mask_box
+from livervlm.scans.study import Study
 
 PHASES = ("NC", "ART", "PV")
 SPACING = (4.0, 0.8, 0.8)

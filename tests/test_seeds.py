@@ -4,8 +4,8 @@ from itertools import combinations
 
 import pytest
 
-from livervlm.errors import InputError
-from livervlm.seeds import SEEDS, seed_of
+from livervlm.base.errors import InputError
+from livervlm.scans.seeds import SEEDS, seed_of
 
 
 def test_no_two_ranges_meet():

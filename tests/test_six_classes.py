@@ -4,22 +4,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from livervlm import cohorts, figures
-from livervlm import rows as declarations
-from livervlm.cells import cells
+from livervlm.base.paths import folder_written_whole
+from livervlm.book import figures
 from livervlm.cli import main
-from livervlm.cohorts import pool_of
-from livervlm.conventions import CLASS_NAMES
-from livervlm.cross_validation import cross_validate
-from livervlm.lesions import LesionSet
-from livervlm.methods import Radiomics, Trained
-from livervlm.paths import folder_written_whole
 from livervlm.phantom.cohort import phantom_study
 from livervlm.phantom.patients import Knobs, draw_patients
-from livervlm.records import read_record
-from livervlm.results import Runs
-from livervlm.rows import Row
-from livervlm.runner import run
+from livervlm.runs import cohorts
+from livervlm.runs import rows as declarations
+from livervlm.runs.cells import cells
+from livervlm.runs.cohorts import pool_of
+from livervlm.runs.cross_validation import cross_validate
+from livervlm.runs.methods import Radiomics, Trained
+from livervlm.runs.records import read_record
+from livervlm.runs.results import Runs
+from livervlm.runs.rows import Row
+from livervlm.runs.runner import run
+from livervlm.scans.conventions import CLASS_NAMES
+from livervlm.scans.lesions import LesionSet
 
 SIX = tuple(CLASS_NAMES)
 PHASES = ("ART", "PV")
@@ -28,7 +29,7 @@ PHASES = ("ART", "PV")
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
     """Three patients of each class, written to disk as scans and read through the door."""
-    study = pytest.importorskip("livervlm.studies.study", reason="SimpleITK (the extra `studies`) is not installed")
+    study = pytest.importorskip("livervlm.studies.files", reason="SimpleITK (the extra `studies`) is not installed")
     folder = tmp_path_factory.mktemp("six") / "scans"
     lines = []
     with folder_written_whole(folder) as new:

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livervlm.errors import InputError
-from livervlm.lesions import LesionSet
-from livervlm.rois import extract_rois, mask_box
-from livervlm.scan import Study
+from livervlm.base.errors import InputError
+from livervlm.scans.lesions import LesionSet
+from livervlm.scans.rois import extract_rois, mask_box
+from livervlm.scans.study import Study
 
 sitk = pytest.importorskip("SimpleITK", reason="SimpleITK (the extra `studies`) is not installed")
 
+from livervlm.studies.files import read_study, write_study  # noqa: E402  after the skip
 from livervlm.studies.manifest import import_studies, parse_box  # noqa: E402  after the skip
-from livervlm.studies.study import read_study, write_study  # noqa: E402  after the skip
 from livervlm.studies.volumes import read_mask, read_volume  # noqa: E402  after the skip
 
 PHASES = ("NC", "ART", "PV")

@@ -12,14 +12,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livervlm import text
-from livervlm.compat import import_torchvision
-from livervlm.conventions import CLASS_NAMES
-from livervlm.errors import InputError
-from livervlm.paths import data_file
-from livervlm.phases import order_names
-from livervlm.prompts import build_prompt, descriptions, prompts_by_order, templates
-from livervlm.text import TEXT_ENCODERS, encode_text, find_weights, read_bank, run_encoder, text_bank
+from livervlm.base.compat import import_torchvision
+from livervlm.base.errors import InputError
+from livervlm.base.paths import data_file
+from livervlm.models import text
+from livervlm.models.prompts import build_prompt, descriptions, prompts_by_order, templates
+from livervlm.models.text import TEXT_ENCODERS, encode_text, find_weights, read_bank, run_encoder, text_bank
+from livervlm.scans.conventions import CLASS_NAMES
+from livervlm.scans.phases import order_names
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "book" / "tools"))
 from text_bank import book_prompts

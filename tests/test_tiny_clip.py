@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livervlm import tiny_clip as tc
-from livervlm.tiny_clip import WORDS, TinyCLIP, caption, compositions, contrastive, draw, info_nce, tokenize
-from livervlm.training import fit
+from livervlm.models import tiny_clip as tc
+from livervlm.models.tiny_clip import WORDS, TinyCLIP, caption, compositions, contrastive, draw, info_nce, tokenize
+from livervlm.models.training import fit
 
 SEEN, HELD_OUT = compositions()
 

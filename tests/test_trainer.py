@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from livervlm import trainer, training
-from livervlm.augmentation import matched
-from livervlm.errors import InputError
-from livervlm.lesions import images
-from livervlm.model import LiverVLM
-from livervlm.phases import shuffle
-from livervlm.pretext import border_level
-from livervlm.profiles import PROFILES
-from livervlm.settings import Config, Recipe
-from livervlm.text import text_bank
-from livervlm.trainer import config_for, train_model
+from livervlm.base.errors import InputError
+from livervlm.base.profiles import PROFILES
+from livervlm.models import trainer, training
+from livervlm.models.augmentation import matched
+from livervlm.models.liver_vlm import LiverVLM
+from livervlm.models.pretext import border_level
+from livervlm.models.settings import Config, Recipe
+from livervlm.models.text import text_bank
+from livervlm.models.trainer import config_for, train_model
+from livervlm.scans.lesions import images
+from livervlm.scans.phases import shuffle
 
 
 def test_a_config_takes_the_data_and_the_profile_and_then_the_choices(toy, quick):

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from livervlm import training
-from livervlm.device import autocast_dtype, best_device
-from livervlm.errors import InputError
-from livervlm.training import classification, fit, predict, to_device, train_step
+from livervlm.base.device import autocast_dtype, best_device
+from livervlm.base.errors import InputError
+from livervlm.models import training
+from livervlm.models.training import classification, fit, predict, to_device, train_step
 
 CPU = torch.device("cpu")
 

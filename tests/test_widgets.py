@@ -2,7 +2,7 @@
 
 from matplotlib import pyplot as plt
 
-from livervlm.widgets import browse
+from livervlm.book.widgets import browse
 
 
 def test_sliders_choose_slice_and_window(toy, monkeypatch):

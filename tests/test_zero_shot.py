@@ -18,13 +18,13 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import interpolate, normalize
 
-from livervlm import zero_shot
-from livervlm.compat import import_torchvision
-from livervlm.errors import InputError
-from livervlm.lesions import images
-from livervlm.paths import cache_home
-from livervlm.prompts import prompts_by_order
-from livervlm.zero_shot import BASELINES, MEDCLIP_TEXT, MEDCLIP_VISION, class_embeddings, classify, load, to_rgb
+from livervlm.base.compat import import_torchvision
+from livervlm.base.errors import InputError
+from livervlm.base.paths import cache_home
+from livervlm.models import zero_shot
+from livervlm.models.prompts import prompts_by_order
+from livervlm.models.zero_shot import BASELINES, MEDCLIP_TEXT, MEDCLIP_VISION, class_embeddings, classify, load, to_rgb
+from livervlm.scans.lesions import images
 
 import_torchvision()
 open_clip, transformers = pytest.importorskip("open_clip"), pytest.importorskip("transformers")

@@ -1,7 +1,7 @@
 """Drop the outputs of the chapters that must be executed again; `make book` runs this before Jupyter Book.
 
 Jupyter's cache finds the outputs of a chapter by the code of its cells alone.  So each chapter has a key here, over
-all else that its outputs depend on: the code of `livervlm` that it reaches (`livervlm.code`), the data, the records if
+all else that its outputs depend on: the code of `livervlm` that it reaches (`livervlm.base.code`), the data, the records if
 it reads them, the environment.  `_build/keys.json` holds the keys under which the kept outputs were made.
 """
 
@@ -19,8 +19,8 @@ from jupyter_cache import get_cache
 from jupyter_cache.cache.db import NbCacheRecord
 from pages import Book, Source
 
-from livervlm.code import EVERYTHING, Package, called
-from livervlm.paths import written_whole
+from livervlm.base.code import EVERYTHING, Package, called
+from livervlm.base.paths import written_whole
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWS_SOURCE = {"getsource", "getsourcelines"}  # what prints code, with its comments

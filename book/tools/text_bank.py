@@ -8,10 +8,10 @@ needs none.
 
 import itertools
 
-from livervlm.conventions import CLASS_NAMES, PHASE_NAMES
-from livervlm.paths import data_file
-from livervlm.prompts import descriptions, prompts_by_order, templates
-from livervlm.text import read_bank, run_encoder, write_bank
+from livervlm.base.paths import data_file
+from livervlm.models.prompts import descriptions, prompts_by_order, templates
+from livervlm.models.text import read_bank, run_encoder, write_bank
+from livervlm.scans.conventions import CLASS_NAMES, PHASE_NAMES
 
 
 def book_prompts() -> list[str]:

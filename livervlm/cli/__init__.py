@@ -6,7 +6,7 @@ Heavy imports stay inside the commands, so that `--help` is quick.
 import os
 import sys
 
-from ..errors import InputError
+from ..base.errors import InputError
 from .parser import build_parser
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ..errors import InputError
+from ..base.errors import InputError
 from .shared import chosen_profile, described
 
 
@@ -22,11 +22,11 @@ def _write_studies(arguments: argparse.Namespace) -> None:
     """The phantom's patients as scans on disk, with the table that `import` reads."""
     import pandas as pd
 
-    from ..paths import folder_written_whole
+    from ..base.paths import folder_written_whole
+    from ..base.progress import bar
     from ..phantom.cohort import phantom_study
     from ..phantom.patients import draw_patients
-    from ..progress import bar
-    from ..studies.study import write_study
+    from ..studies.files import write_study
 
     out = Path(arguments.out)
     if out.exists():

@@ -3,17 +3,17 @@
 import argparse
 from pathlib import Path
 
-from ..errors import InputError
+from ..base.errors import InputError
 from .shared import NOT_FOR_DIAGNOSIS, chosen_profile
 
 
 def train(arguments: argparse.Namespace) -> None:
     import numpy as np
 
-    from ..cross_validation import provenance
-    from ..lesions import LesionSet
-    from ..methods import Trained
-    from ..trainer import config_for, train_model
+    from ..models.trainer import config_for, train_model
+    from ..runs.cross_validation import provenance
+    from ..runs.methods import Trained
+    from ..scans.lesions import LesionSet
 
     profile, out = chosen_profile(arguments), Path(arguments.out)
     lesions = LesionSet.load(arguments.data)
@@ -41,9 +41,9 @@ def train(arguments: argparse.Namespace) -> None:
 def predict(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
-    from ..lesions import LesionSet
-    from ..model import LiverVLM
-    from ..paths import written_whole
+    from ..base.paths import written_whole
+    from ..models.liver_vlm import LiverVLM
+    from ..scans.lesions import LesionSet
 
     model, lesions = LiverVLM.from_pretrained(arguments.model), LesionSet.load(arguments.data)
     prob = _answer(model, lesions, arguments)
@@ -59,10 +59,10 @@ def predict(arguments: argparse.Namespace) -> None:
 def evaluate(arguments: argparse.Namespace) -> None:
     import numpy as np
 
-    from ..cross_validation import cross_validate
-    from ..lesions import LesionSet
-    from ..model import LiverVLM, read_card
-    from ..outcome import Outcome
+    from ..evaluation.outcome import Outcome
+    from ..models.liver_vlm import LiverVLM, read_card
+    from ..runs.cross_validation import cross_validate
+    from ..scans.lesions import LesionSet
 
     lesions = LesionSet.load(arguments.data)
     if arguments.model is None:
@@ -100,9 +100,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _answer(model, lesions, arguments):
-    from ..device import best_device
-    from ..lesions import images
-    from ..training import predict as predict_probabilities
+    from ..base.device import best_device
+    from ..models.training import predict as predict_probabilities
+    from ..scans.lesions import images
 
     if model.config.phases != lesions.phases:
         raise InputError(

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Callable
 
 from .. import __version__
-from ..conventions import LIVER_VLM_CLASSES
-from ..profiles import PROFILES
+from ..base.profiles import PROFILES
+from ..scans.conventions import LIVER_VLM_CLASSES
 from .data import import_, phantom
 from .models import evaluate, predict, train
 from .report import report

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from ..errors import InputError
+from ..base.errors import InputError
 from .shared import NOT_FOR_DIAGNOSIS, chosen_profile
 
 WIDTH = 100
@@ -21,9 +21,9 @@ LEGEND = (
 
 
 def report(arguments: argparse.Namespace) -> None:
-    from ..paths import data_file
-    from ..results import Runs, claims
-    from ..rows import declared
+    from ..base.paths import data_file
+    from ..runs.results import Runs, claims
+    from ..runs.rows import declared
 
     out = Path(arguments.out) if arguments.out else data_file("results")
     if not out.is_dir():
@@ -45,7 +45,7 @@ def report(arguments: argparse.Namespace) -> None:
 
 def _settings(records: Iterable[dict]) -> dict[str, str]:
     """What the runs of a claim were, as their records say: "a / b" where its two sides differ, "-" without records."""
-    from ..settings import Config
+    from ..models.settings import Config
 
     found: dict[str, dict[str, None]] = {}
     for record in records:
@@ -67,7 +67,7 @@ def _settings(records: Iterable[dict]) -> dict[str, str]:
 
 def _cohorts(contrast: dict, better: Sequence[dict], worse: Sequence[dict]) -> dict[str, int]:
     """How many cohorts both sides of a claim have, and how many are planned."""
-    from ..rows import all_rows, declared
+    from ..runs.rows import all_rows, declared
 
     there = {record["cohort"] for record in better} & {record["cohort"] for record in worse}
     planned = declared()["plan"]["cohorts"]

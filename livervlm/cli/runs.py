@@ -14,11 +14,11 @@ def reproduce(arguments: argparse.Namespace) -> None:
 
 
 def _run_rows(arguments: argparse.Namespace) -> None:
-    from ..cells import cells
-    from ..cohorts import make_pools
-    from ..results import Runs
-    from ..rows import select
-    from ..runner import run
+    from ..runs.cells import cells
+    from ..runs.cohorts import make_pools
+    from ..runs.results import Runs
+    from ..runs.rows import select
+    from ..runs.runner import run
 
     chosen = select(arguments.row or (), arguments.table, arguments.set)
     profile, protocol = chosen_profile(arguments), arguments.protocol
@@ -39,8 +39,8 @@ def _run_rows(arguments: argparse.Namespace) -> None:
 
 
 def _list_rows(arguments: argparse.Namespace) -> None:
-    from ..coverage import coverage
-    from ..rows import select
+    from ..runs.coverage import coverage
+    from ..runs.rows import select
 
     recorded = coverage()
     for row in select(arguments.row or (), arguments.table, arguments.set):

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ..profiles import Profile, current_profile, get_profile
+from ..base.profiles import Profile, current_profile, get_profile
 
 NOT_FOR_DIAGNOSIS = "For teaching and research, not for diagnosis."
 

@@ -7,12 +7,12 @@ import numpy as np
 import scipy.fft
 from joblib import Parallel, delayed
 
-from ..conventions import CANONICAL, LIVER_VLM_CLASSES, PHASE_NAMES
-from ..errors import InputError
-from ..lesions import LesionSet, pack_masks
-from ..progress import bar
-from ..rois import extract_rois, mask_box
-from ..scan import Study
+from ..base.errors import InputError
+from ..base.progress import bar
+from ..scans.conventions import CANONICAL, LIVER_VLM_CLASSES, PHASE_NAMES
+from ..scans.lesions import LesionSet, pack_masks
+from ..scans.rois import extract_rois, mask_box
+from ..scans.study import Study
 from .anatomy import PARTS, Anatomy, grow
 from .enhancement import COLUMNS
 from .patients import PHANTOM_VERSION, SUB_SLICES, Knobs, Patient, draw_patients

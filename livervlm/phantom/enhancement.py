@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..conventions import PHASE_NAMES
-from ..paths import data_file
+from ..base.paths import data_file
+from ..scans.conventions import PHASE_NAMES
 
 COLUMNS = tuple(PHASE_NAMES)  # NC, ART, PV, DL: every patient is drawn in all four
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from ..conventions import CLASS_NAMES, LIVER_VLM_CLASSES, PHASE_NAMES
-from ..errors import InputError
+from ..base.errors import InputError
+from ..scans.conventions import CLASS_NAMES, LIVER_VLM_CLASSES, PHASE_NAMES
 from .enhancement import Tables, draw_hu, draw_patterns, draw_tables, read_table
 
 PHANTOM_VERSION = 2

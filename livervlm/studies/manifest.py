@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..conventions import LIVER_VLM_CLASSES, PHASE_NAMES
-from ..errors import InputError
-from ..lesions import LesionSet, assign_groups
-from ..progress import bar
-from ..rois import extract_rois
-from .study import read_study
+from ..base.errors import InputError
+from ..base.progress import bar
+from ..scans.conventions import LIVER_VLM_CLASSES, PHASE_NAMES
+from ..scans.lesions import LesionSet, assign_groups
+from ..scans.rois import extract_rois
+from .files import read_study
 
 REQUIRED = ("patient", "label")
 OPTIONAL = ("mask", "mask_value", "box", "group")

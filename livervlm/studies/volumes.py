@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
-from ..scan import PADDING
+from ..base.errors import InputError
+from ..scans.study import PADDING
 
 try:
     import SimpleITK as sitk

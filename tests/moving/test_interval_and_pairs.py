@@ -7,9 +7,9 @@ import pytest
 from moving_page import document, set_slider, spec_of, value_of
 from scipy import stats
 
-from livervlm.comparisons import Comparison, power, verdicts
-from livervlm.errors import InputError
-from livervlm.moving import interval_and_pairs
+from livervlm.base.errors import InputError
+from livervlm.book.moving import interval_and_pairs
+from livervlm.evaluation.comparisons import Comparison, power, verdicts
 
 PLANS = (5, 12, 46)
 

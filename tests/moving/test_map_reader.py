@@ -10,9 +10,9 @@ from conftest import make_toy
 from moving_page import ROWS, document, drawn, windowed
 from scipy.ndimage import binary_erosion
 
-from livervlm.errors import InputError
-from livervlm.grad_cam import on_pixels
-from livervlm.moving import map_reader
+from livervlm.base.errors import InputError
+from livervlm.book.moving import map_reader
+from livervlm.evaluation.grad_cam import on_pixels
 
 
 @pytest.fixture(scope="module")

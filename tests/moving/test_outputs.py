@@ -8,9 +8,9 @@ import pytest
 from conftest import CLASSES, make_toy
 from moving_page import ROWS, check_pictures, document, set_slider, spec_of
 
-from livervlm import moving
-from livervlm.errors import InputError
-from livervlm.moving import interval_and_pairs, map_reader, phase_order, similarity_space, window_level
+from livervlm.base.errors import InputError
+from livervlm.book import moving
+from livervlm.book.moving import interval_and_pairs, map_reader, phase_order, similarity_space, window_level
 
 SCRIPTS = {path.stem: path.read_text().strip() for path in Path(moving.__file__).parent.glob("*.js")}
 FIGURES = ("window_level", "similarity_space", "interval_and_pairs", "phase_order", "map_reader")

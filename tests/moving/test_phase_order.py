@@ -7,10 +7,10 @@ import pytest
 from conftest import make_toy
 from moving_page import ROWS, check_pictures, document
 
-from livervlm.errors import InputError
-from livervlm.moving import phase_order
-from livervlm.phases import order_names, orders
-from livervlm.prompts import prompts_by_order
+from livervlm.base.errors import InputError
+from livervlm.book.moving import phase_order
+from livervlm.models.prompts import prompts_by_order
+from livervlm.scans.phases import order_names, orders
 
 
 @pytest.fixture(scope="module")

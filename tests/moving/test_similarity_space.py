@@ -8,9 +8,9 @@ import torch
 from conftest import CLASSES
 from moving_page import document, set_slider
 
-from livervlm.errors import InputError
-from livervlm.metrics import calibration
-from livervlm.moving import similarity_space
+from livervlm.base.errors import InputError
+from livervlm.book.moving import similarity_space
+from livervlm.evaluation.metrics import calibration
 
 
 @pytest.fixture(scope="module")

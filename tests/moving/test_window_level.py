@@ -3,7 +3,7 @@
 import pytest
 from moving_page import ROWS, check_pictures, document, set_slider, value_of
 
-from livervlm.moving import WINDOWS, window_level
+from livervlm.book.moving import WINDOWS, window_level
 
 
 @pytest.fixture(scope="module")

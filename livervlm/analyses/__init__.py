@@ -1,0 +1,6 @@
+"""Studies of studies: a near-ideal observer, Grad-CAM scored."""
+
+import lazy_loader
+
+# The modules that the face of the package shows whole.
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["explained"])

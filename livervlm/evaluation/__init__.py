@@ -1,0 +1,6 @@
+"""What answers are worth: measures, comparisons, forensics, Grad-CAM."""
+
+import lazy_loader
+
+# The modules that the face of the package shows whole.
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["forensics"])

@@ -1,0 +1,1 @@
+"""Runs and their records: rows, cells, one runner, cross-validation, results."""

@@ -1,0 +1,185 @@
+"""The unit of work: a row on a cohort, in the paper's protocol with one group left out.  It leaves one record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..base.cache import changed, short_hash
+from ..base.errors import InputError
+from ..base.profiles import Profile
+from ..evaluation.metrics import calibration, confusion, macro_auc
+from ..phantom.patients import N_GROUPS, PHANTOM_VERSION
+from .protocols import PROTOCOLS
+from .records import data_provenance, run_provenance
+from .rows import Row, declared
+
+if TYPE_CHECKING:  # slow to import, and whoever lists rows needs none of it
+    from ..scans.lesions import LesionSet
+    from .methods import Answer, Method
+
+CURVE = 5  # epochs between two points of a learning curve
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row on a cohort; fold: the group that is left out, None where test patients come from pools."""
+
+    row: Row
+    protocol: str
+    cohort: int
+    fold: int | None
+    profile: Profile
+    test_patients: int
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """What it is tested on beside its own folds; in development the first alone, as nothing is compared there."""
+        if self.fold is not None:
+            return ()
+        return self.row.pools[:1] if PROTOCOLS[self.protocol].curves else self.row.pools
+
+    def path(self, out: str | Path) -> Path:
+        """Its record, named by all that decides its result; absolute, as a process may stand in another folder."""
+        folder, stem = self._place(out)
+        fold = "" if self.fold is None else f"-fold{self.fold}"
+        return folder / f"{stem}-cohort{self.cohort:03d}{fold}.json"
+
+    def siblings(self, out: str | Path) -> list[Path]:
+        """The records of the same row and settings that are there, cohort by cohort and fold by fold."""
+        folder, stem = self._place(out)
+        return sorted(folder.glob(f"{stem}-cohort*{'' if self.fold is None else '-fold*'}.json"))
+
+    def _place(self, out: str | Path) -> tuple[Path, str]:
+        pools = {name: declared()["pools"][name] for name in self.pools}
+        settings = [self.row.departures, pools, changed(self.profile), PHANTOM_VERSION]
+        if self.fold is None:
+            settings.append(self.test_patients)
+        slug = "".join(c if c.isalnum() else "-" for c in self.row.name.lower()).replace("--", "-")
+        return Path(out).absolute() / self.protocol / slug, f"{self.profile.name}-{short_hash(settings, 8)}"
+
+    def record(self) -> dict[str, Any]:
+        """Run it."""
+        from .cohorts import cohort_of, pool_of
+
+        start, method = time.monotonic(), self.row.method
+        with one_thread():
+            lesions = cohort_of(self)
+            watch, curve = None, {}
+            if PROTOCOLS[self.protocol].curves:
+
+                def watch(answer: Answer, epoch: int) -> None:
+                    if epoch % CURVE == 0:
+                        pool = pool_of(self, self.pools[0])
+                        right = answer(pool, np.arange(len(pool))).argmax(axis=1) == pool.label
+                        curve[str(epoch)] = round(100 * right.mean(), 2)
+
+            if self.fold is None:
+                fitted = method.fit(lesions, np.arange(len(lesions)), self.profile, self.cohort, watch)
+                tests = {name: pool_of(self, name) for name in self.pools}
+                judge = (lambda answers, pool: answers) if method.measures else patient_answers
+                found = {"tests": {n: judge(fitted.answer(p, np.arange(len(p))), p) for n, p in tests.items()}}
+                found |= fitted.found | ({"curve": curve} if curve else {})
+            else:
+                found = fold_answers(method, lesions, self.fold, self.profile, self.cohort)
+        row = {"name": self.row.name, "set": self.row.set, "cohort": self.row.cohort, "pools": self.row.pools}
+        about = method.about(lesions, self.profile)
+        return {
+            **run_provenance(),
+            "row": row | {key: value for key, value in about.items() if key not in ("model", "text_encoder")},
+            "protocol": self.protocol,
+            "cohort": self.cohort,
+            "fold": self.fold,
+            "profile": changed(self.profile),
+            "text_encoder": about.get("text_encoder"),
+            "seed": self.cohort,
+            "data": data_provenance(lesions),
+            **found,
+            "seconds": round(time.monotonic() - start, 1),
+        }
+
+
+def fold_answers(
+    method: Method,
+    lesions: LesionSet,
+    fold: int,
+    profile: Profile,
+    seed: int,
+    tested: LesionSet | None = None,
+) -> dict[str, Any]:
+    """What a record keeps of a fold: the method fitted to the other groups, and its answers for the one left out.
+
+    tested: the same slices in other pictures, which the group left out is shown in.
+    """
+    train, test = (np.flatnonzero(where) for where in (lesions.group != fold, lesions.group == fold))
+    fitted, shown = method.fit(lesions, train, profile, seed), lesions if tested is None else tested
+    answer = fitted.answer(shown, test)
+    if method.measures:
+        return {**fitted.found, "tests": {"standard": answer}}
+    slices = {"patient": lesions.patient[test], "y_true": lesions.label[test], "prob": answer.astype(np.float32)}
+    return {**fitted.found, "slices": slices}
+
+
+def patient_answers(prob: np.ndarray, pool: LesionSet) -> dict[str, Any]:
+    """How each patient of a pool was answered, and what a mean over slices hides or shows.
+
+    For M patients, in the order of their numbers: label, slices, correct (M,), and prob (M, C), the mean over slices.
+    """
+    right = prob.argmax(axis=1) == pool.label
+    _, first, owner = np.unique(pool.patient, return_index=True, return_inverse=True)
+    slices, correct = np.bincount(owner), np.bincount(owner, right).astype(int)
+    mean = np.stack([np.bincount(owner, column) for column in prob.T], axis=1) / slices[:, None]
+    own = np.clip(prob[np.arange(len(prob)), pool.label], 1e-12, None)
+    return {
+        "fingerprint": pool.fingerprint(),
+        "classes": pool.classes,
+        "label": smallest(pool.label[first]),
+        "slices": smallest(slices),
+        "correct": smallest(correct),
+        "prob": mean.astype(np.float16),
+        "accuracy": round(100 * float(np.mean(correct / slices)), 3),
+        "confusion": confusion(pool.label, prob.argmax(axis=1), prob.shape[1]).tolist(),
+        "AUC": round(macro_auc(pool.label, prob), 4),
+        "ECE": round(calibration(pool.label, prob)[1], 4),
+        "loss": round(float(-np.log(own).mean()), 4),
+    }
+
+
+def smallest(counts: np.ndarray) -> np.ndarray:
+    """Whole numbers from 0 up in the smallest type that holds them."""
+    return counts.astype(np.min_scalar_type(counts.max()))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """On CPU cores, two processes of one thread each are faster than one process of two threads."""
+    import torch
+
+    threads = torch.get_num_threads()
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def cells(
+    chosen: Iterable[Row], protocol: str, cohorts: int, profile: Profile, test_patients: int = 2000
+) -> list[Cell]:
+    """The cells of some rows on the cohorts 0 to `cohorts` - 1, cohort by cohort."""
+    if protocol not in PROTOCOLS:
+        raise InputError(f"protocol {protocol!r} is unknown: choose one of {', '.join(PROTOCOLS)}")
+    folds = [None] if PROTOCOLS[protocol].pool else range(1, N_GROUPS + 1)
+    return [
+        Cell(row, protocol, cohort, fold, profile, test_patients)
+        for cohort in range(cohorts)
+        for row in chosen
+        for fold in folds
+    ]

@@ -1,0 +1,225 @@
+"""What the recorded runs say: records as tables, and a verdict on every claim.
+
+The plan that these functions carry out is `data/results/analysis.md`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..base.paths import data_file
+from ..base.profiles import PROFILES, Profile
+from ..base.progress import bar
+from ..evaluation.comparisons import Comparison, crossed_bootstrap, holm, mean_t, paired_t, verdicts
+from ..evaluation.forensics import examine_rows
+from ..evaluation.outcome import Outcome
+from ..phantom.patients import N_GROUPS
+from . import rows
+from .cells import Cell, cells
+from .cross_validation import classes_of, outcome_of
+from .protocols import PROTOCOLS
+from .records import read_record
+from .rows import Row, declared
+
+NO_VERDICT = "no verdict yet"
+LINE = ["difference", "sd", "low", "high", "low 90", "high 90", "n"]  # of a comparison
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Some records: of one protocol, one profile and one number of test patients.  The default: the book's own.
+
+    Rows are named as in `data/rows.json`, and pools as there; a row's first pool is taken where none is named.
+    """
+
+    protocol: str = "population"
+    out: Path = field(default_factory=lambda: data_file("results"))
+    profile: Profile = PROFILES["recorded"]
+    test_patients: int = 2000
+
+    def read(self, name: str) -> list[dict]:
+        """The records of a row that are there, cohort by cohort and fold by fold.  A changed one is an `InputError`."""
+        return [read_record(path) for path in self._first(name).siblings(self.out)]
+
+    def complete(self, *names: str) -> bool:
+        """Whether the plan's cohorts of these rows are all there; only the population protocol has a plan.
+
+        "No peeking", says the plan: before that no difference is given an interval.
+        """
+        planned = declared()["plan"]["cohorts"] if self.protocol == "population" else {}
+        return all(
+            len(self._first(name).siblings(self.out)) >= planned.get(rows.all_rows()[name].set, 0) for name in names
+        )
+
+    def outcomes(self, name: str) -> dict[int, Outcome]:
+        """The cohorts of the paper's protocol whose folds are all there, by number."""
+        by_cohort: dict[int, list[dict]] = {}
+        for record in self.read(name):
+            by_cohort.setdefault(record["cohort"], []).append(record)
+        return {c: outcome_of(folds) for c, folds in by_cohort.items() if len(folds) == N_GROUPS}
+
+    def patients(self, name: str, pool: str | None = None) -> pd.DataFrame:
+        """Percent of each test patient's slices that was answered right, a line for each cohort."""
+        pool = pool or rows.all_rows()[name].pools[0]
+        tests = {record["cohort"]: record["tests"][pool] for record in self.read(name)}
+        share = {cohort: test["correct"] / test["slices"] for cohort, test in tests.items()}
+        return 100 * pd.DataFrame.from_dict(share, orient="index").sort_index()
+
+    def accuracy(self, *names: str, pool: str | None = None) -> pd.DataFrame:
+        """Accuracy in percent, a line for each cohort, a column for each row; nan: no record.
+
+        That of the patients in the pool, the mean of each one's slices; in the paper's protocol the mean over folds.
+        """
+        return pd.DataFrame({name: self._accuracy(name, pool) for name in names}).sort_index()
+
+    def measures(self, name: str, pool: str | None = None) -> pd.DataFrame:
+        """A line for each cohort: accuracy and each class's recall in percent, AUC, calibration error and loss."""
+        pool, lines = pool or rows.all_rows()[name].pools[0], {}
+        for record in self.read(name):
+            test = record["tests"][pool]
+            counts = np.array(test["confusion"])  # [truth, answer]
+            recall = dict(zip(classes_of(record), 100 * counts.diagonal() / counts.sum(axis=1), strict=True))
+            lines[record["cohort"]] = {k: test[k] for k in ("accuracy", "AUC", "ECE", "loss")} | recall
+        return pd.DataFrame.from_dict(lines, orient="index")
+
+    def compare(
+        self, pairs: Mapping[str, tuple[str, str]], pools: tuple[str | None, str | None] = (None, None)
+    ) -> pd.DataFrame:
+        """Paired differences in points, a line for each of some pairs (better, worse), over the cohorts that both have.
+
+        low, high: 95 % by paired t; low 90, high 90: the interval of the test of equivalence; nan where there are
+        fewer than two cohorts, or where the rows are not `complete`.  Exploratory: neither corrected for their number
+        nor given a verdict.  pools: of the two sides, where not the first of each row.
+        """
+        lines = {}
+        for label, (better, worse) in pairs.items():
+            one, other = (self._accuracy(name, pool) for name, pool in zip((better, worse), pools, strict=True))
+            difference = (one - other).dropna()
+            lines[label] = _line(difference) if self.complete(better, worse) else {"n": len(difference)}
+        return pd.DataFrame.from_dict(lines, orient="index").reindex(columns=LINE)
+
+    def contrasts(self, progress: bool = False) -> pd.DataFrame:
+        """The plan's contrasts with Holm's p over all of them, and their verdicts; a line each, named as declared.
+
+        A contrast whose cohorts are not all run has no verdict yet and counts for Holm with a p of 1.
+        """
+        planned = declared()["plan"]
+        lines, family, boots = {}, [], []
+        for contrast in bar(declared()["contrasts"], "claims", progress):
+            sides = contrast["better"], contrast["worse"]
+            one, other = map(self.patients, sides)
+            both = one.index.intersection(other.index)
+            difference = one.loc[both] - other.loc[both]  # (cohorts, patients), paired by both
+            n, wanted = len(difference), min(planned["cohorts"][rows.all_rows()[side].set] for side in sides)
+            done = n >= wanted
+            means = difference.mean(axis=1).to_numpy()
+            family.append(mean_t(means) if done else Comparison(0.0, np.inf, 1, 0))
+            boots.append(crossed_bootstrap(difference.to_numpy())[1:] if done else (np.nan, np.nan))
+            found = _line(difference.mean(axis=1)) if done else {"n": n}
+            lines[contrast["name"]] = {"claim": contrast["claim"], "table": contrast["table"], "of": wanted, **found}
+        table = pd.DataFrame.from_dict(lines, orient="index").reindex(columns=["claim", "table", "n", "of", *LINE[:-1]])
+        table[["bootstrap low", "bootstrap high"]] = boots
+        table["p, Holm"] = holm([c.p for c in family])
+        table["p TOST, Holm"] = holm([max(c.tost(planned["margin"])) for c in family])
+        table["verdict"] = verdicts(family, planned["margin"])
+        # The plan: where the two intervals disagree about zero, the wider one counts.
+        holds_zero = (table["bootstrap low"] <= 0) & (table["bootstrap high"] >= 0)
+        table.loc[holds_zero & table["verdict"].isin(["reproduced", "not reproduced"]), "verdict"] = "undecided"
+        waiting = table["n"] < table["of"]
+        table.loc[waiting, ["p, Holm", "p TOST, Holm"]] = np.nan
+        table.loc[waiting, "verdict"] = NO_VERDICT
+        return table
+
+    def summary(self, chosen: Iterable[Row | str]) -> pd.DataFrame:
+        """A line for each row: the paper's accuracy, ours as mean ± sd with n, in percent.
+
+        paper: mean and population sd over five folds, the mean of both over cohorts.  Otherwise mean and sd (ddof 1)
+        over cohorts of the patients' mean accuracy.
+        """
+        lines = {}
+        for row in (rows.all_rows()[one] if isinstance(one, str) else one for one in chosen):
+            if row.method.measures:
+                continue
+            mean, sd = row.printed_figures.get("acc", (None, None))
+            line = {"paper": f"{mean:.2f} ± {sd:.2f}" if mean else "-"}
+            if PROTOCOLS[self.protocol].pool is None:
+                whole = [outcome.accuracy for outcome in self.outcomes(row.name).values()]
+                ours = f"{np.mean([m for m, _ in whole]):.2f} ± {np.mean([s for _, s in whole]):.2f}" if whole else "-"
+                line |= {"ours": ours, "n": f"{N_GROUPS * len(whole)} folds of {len(whole)} cohorts"}
+            else:
+                values = self.patients(row.name).mean(axis=1).to_numpy()
+                spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
+                line |= {
+                    "ours": f"{np.mean(values):.2f}{spread}" if len(values) else "-",
+                    "n": f"{len(values)} cohorts",
+                }
+            lines[row.name] = line
+        return pd.DataFrame.from_dict(lines, orient="index")
+
+    def _first(self, name: str) -> Cell:
+        """A cell of the row, whose siblings are all the others."""
+        row = rows.all_rows()[name]
+        return cells([row], self.protocol, 1, self.profile, self.test_patients)[0]
+
+    def _accuracy(self, name: str, pool: str | None) -> pd.Series:
+        if PROTOCOLS[self.protocol].pool is None:
+            return pd.Series({c: outcome.accuracy[0] for c, outcome in self.outcomes(name).items()}, dtype=float)
+        return self.patients(name, pool).mean(axis=1)
+
+
+def claims(population: Runs | None = None, paper: Runs | None = None, progress: bool = False) -> pd.DataFrame:
+    """Every contrast of the plan for a page, a line each: what was printed, what its folds bear, ours, the verdict.
+
+    printed: the difference of the two printed means.  its folds: the corrected interval over the paper's own folds
+    where both rows are recovered (`forensics`), else which is not.  five folds: ours in the paper's protocol, mean over
+    cohorts.  population: ours with its 95 % interval.  Differences in points.
+    """
+    population, paper = population or Runs(), paper or Runs("paper")
+    judged, lines = population.contrasts(progress), {}
+    for contrast in declared()["contrasts"]:
+        sides = contrast["better"], contrast["worse"]
+        ours, five = judged.loc[contrast["name"]], paper.compare({"": sides}).iloc[0]
+        lines[contrast["claim"]] = {
+            "table": contrast["table"] or "-",
+            **(_printed(contrast["table"], sides) if contrast["table"] else {"printed": "-", "its folds": "-"}),
+            "five folds": f"{five['difference']:+.1f}, {five['n']:.0f} cohorts" if five["n"] else "not run",
+            "population": f"{ours['difference']:+.1f} ({ours['low']:+.1f} to {ours['high']:+.1f}), {ours['n']} cohorts"
+            if ours["n"] >= ours["of"]
+            else f"{ours['n']} of {ours['of']} cohorts",
+            "verdict": ours["verdict"],
+        }
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def _printed(table: int, sides: tuple[str, str]) -> dict[str, str]:
+    """What the paper printed for two rows of one table, and what can be said of the folds behind it."""
+    figures = [rows.all_rows()[side].printed_figures["acc"] for side in sides]
+    mine = [row for row in examine_rows() if table in row.tables]
+    behind = [next(row for row in mine if row.printed["accuracy"] == figure) for figure in figures]
+    lost = [side for side, row in zip(sides, behind, strict=True) if row.folds is None]
+    said = f"not recovered: {', '.join(lost)}"
+    if not lost:
+        found = paired_t(*(np.array(row.folds) for row in behind), test_over_train=1 / 4)
+        said = "{:+.1f} to {:+.1f}".format(*found.interval())
+    return {"printed": f"{figures[0][0] - figures[1][0]:+.2f}", "its folds": said}
+
+
+def _line(difference: pd.Series) -> dict:
+    """One number a cohort, as mean, sd, intervals and n."""
+    n = len(difference)
+    if n < 2:
+        return {"difference": difference.mean(), "n": n}
+    found = mean_t(difference.to_numpy())
+    (low, high), (low_90, high_90) = found.interval(), found.interval(0.9)
+    return {
+        "difference": found.difference,
+        "sd": difference.std(),
+        "low": low,
+        "high": high,
+        "low 90": low_90,
+        "high 90": high_90,
+        "n": n,
+    }

@@ -1,0 +1,123 @@
+"""The rows of the paper's tables and the controls, as `data/rows.json` declares them."""
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import pandas as pd
+
+from ..base.errors import InputError
+from ..base.paths import data_file
+from ..models.settings import Config, Recipe
+from .methods import METHODS, Method, Trained
+
+KEYS = ("name", "set", "printed", "method", "cohort", "pools")  # of an entry, beside those of its method
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: a method on cohorts of phantom patients.
+
+    printed: (table, model) in `data/paper_tables.csv`.  cohort: arguments of `make_cohort`.  pools: names of the pools
+    that it is tested on, in `data/rows.json`; the first is the one that is compared.
+    """
+
+    name: str
+    set: str
+    method: Method = field(default_factory=Trained)
+    printed: tuple[tuple[int, str], ...] = ()
+    cohort: Mapping = field(default_factory=dict)
+    pools: tuple[str, ...] = ("standard",)
+
+    @property
+    def departures(self) -> dict:
+        """What sets the row apart from Liver-VLM trained from scratch: it names the row's records.
+
+        Defaults are left out, so that a setting that is added to the package later renames no record of before.
+        """
+        cohort = {"cohort": dict(self.cohort)} if self.cohort else {}
+        return {"method": self.method.name, **self.method.settings, **cohort}
+
+    @property
+    def printed_figures(self) -> dict[str, tuple[float, float]]:
+        """The paper's (mean, sd) by metric; empty for a control."""
+        table = pd.read_csv(data_file("paper_tables.csv"))
+        mine = table[[(t, m) in self.printed for t, m in zip(table["table"], table["model"], strict=True)]]
+        return {r.metric: (r.mean, r.std) for r in mine.drop_duplicates("metric").itertuples()}
+
+
+@functools.cache
+def declared() -> dict:
+    """`data/rows.json`: plan, pools, contrasts and rows."""
+    return read_declared(data_file("rows.json"))
+
+
+def read_declared(path: Path) -> dict:
+    """A file like `data/rows.json`, checked.
+
+    Raises `InputError`, with the row's name, for an unknown key, method or pool, and for a row that is compared and
+    whose set has no number of cohorts in the plan.
+    """
+    found = json.loads(path.read_text(encoding="utf-8"))
+    for entry in found["rows"]:
+        where = f"{path.name}: row {entry.get('name')!r}"
+        method = entry.get("method", Trained.name)
+        if method not in METHODS:
+            raise InputError(f"{where} has method {method!r}: choose one of {', '.join(METHODS)}")
+        known = {*KEYS, *(one.name for one in fields(METHODS[method]))}
+        if unknown := [key for key in entry if key not in known]:
+            raise InputError(f"{where} has {unknown[0]!r}: the method {method} knows {', '.join(sorted(known))}")
+        if missing := [key for key in ("name", "set") if key not in entry]:
+            raise InputError(f"{where} has no {missing[0]!r}")
+        for part, kind in (("config", Config), ("recipe", Recipe)):
+            settings = {one.name for one in fields(kind)} - {"classes", "phases"}  # which belong to the data
+            if strange := [key for key in entry.get(part, {}) if key not in settings]:
+                known = ", ".join(sorted(settings))
+                raise InputError(f"{where} has a {part} with {strange[0]!r}: it may have {known}")
+        if strange := [pool for pool in entry.get("pools", ()) if pool not in found["pools"]]:
+            raise InputError(f"{where} is tested on {strange[0]!r}: the pools are {', '.join(found['pools'])}")
+    rows, planned = {entry["name"]: entry for entry in found["rows"]}, found["plan"]["cohorts"]
+    for contrast in found["contrasts"]:
+        for side in (contrast["better"], contrast["worse"]):
+            if side not in rows:
+                raise InputError(f"{path.name}: contrast {contrast['name']!r} compares {side!r}, which is no row")
+            if rows[side]["set"] not in planned:
+                where = f"{path.name}: row {side!r} is compared"
+                raise InputError(f"{where}, and the plan has no number of cohorts for its set {rows[side]['set']!r}")
+    return found
+
+
+@functools.cache
+def all_rows() -> dict[str, Row]:
+    """Every row by name, in the order in which they run."""
+    return {entry["name"]: row_of(entry) for entry in declared()["rows"]}
+
+
+def row_of(entry: Mapping) -> Row:
+    """The row that a checked entry of `rows.json` declares."""
+    method = METHODS[entry.get("method", Trained.name)]
+    settings = {one.name: entry[one.name] for one in fields(method) if one.name in entry}
+    if "recipe" in settings:
+        settings["recipe"] = Recipe(**settings["recipe"])
+    if "config" in settings:  # of a model, whose lists are tuples
+        settings["config"] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["config"].items()}
+    made = {"method": method(**settings), "printed": tuple((t, model) for t, model in entry.get("printed", ()))}
+    kept = {key: entry[key] for key in ("name", "set", "cohort") if key in entry}
+    return Row(**kept, **made, pools=tuple(entry.get("pools", ("standard",))))
+
+
+def select(names: Sequence[str] = (), table: int | None = None, set: str | None = None) -> list[Row]:
+    """The rows called so, printed in that table, or of that set; all where nothing is asked for."""
+    unknown = [name for name in names if name not in all_rows()]
+    if unknown:
+        raise InputError(f"row {unknown[0]!r} is unknown: `livervlm reproduce --list` names them")
+    chosen = [
+        row
+        for row in all_rows().values()
+        if (not names or row.name in names) and (table is None or table in dict(row.printed)) and set in (None, row.set)
+    ]
+    if not chosen:
+        raise InputError(f"no row in table {table}, set {set}: `livervlm reproduce --list` shows tables and sets")
+    return chosen

@@ -1,0 +1,83 @@
+"""Run cells: those that have their record are not run again, and no two processes work on the same one.
+
+A kill loses at most the cells in flight; the same call goes on.
+"""
+
+import warnings
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock, Timeout
+from joblib import Parallel, cpu_count, delayed, parallel_config
+
+from ..base.device import best_device
+from ..base.progress import bar
+from .records import write_record
+
+# joblib replaces a worker whose memory has grown, between two cells: nothing is lost, and a page need not say so.
+warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor", UserWarning)
+
+
+class Work(Protocol):
+    """What can be run: a `cells.Cell`, or a `cross_validation.Fold`."""
+
+    def path(self, out: str | Path) -> Path:
+        """Its record under the folder `out`, named by all that decides its result."""
+
+    def record(self) -> dict[str, Any]:
+        """Do it."""
+
+
+def run(
+    todo: Sequence[Work],
+    out: str | Path,
+    *,
+    name: str = "cells",
+    jobs: int | None = None,
+    dask: str | None = None,
+    wait: bool = False,
+    progress: bool = True,
+) -> dict[str, int]:
+    """Run what has no record yet; returns how many were done before, done now, and left to other processes.
+
+    name: of the bar.  jobs: local processes of one thread each, by default one a core (one on a GPU).  dask: instead
+    the address of a Dask scheduler, whose workers see the same folders.  wait: for what another process is at.
+    """
+    missing = [work for work in todo if not work.path(out).exists()]
+    counts = {"before": len(todo) - len(missing), "now": 0, "elsewhere": 0}
+    jobs = jobs or default_jobs(len(missing))
+    with ExitStack() as stack:
+        if dask:
+            from distributed import Client
+
+            stack.enter_context(Client(dask, set_as_default=True))
+            stack.enter_context(parallel_config("dask"))
+        ran = Parallel(None if dask else jobs, return_as="generator_unordered", pre_dispatch="2*n_jobs")(
+            delayed(run_one)(work, Path(out).absolute(), wait) for work in missing
+        )
+        for done in bar(ran, name, progress, total=len(todo), initial=counts["before"]):
+            counts["now" if done else "elsewhere"] += 1
+    return counts
+
+
+def default_jobs(most: int) -> int:
+    """One process on a GPU, which is one device; else one a core, as far as there is work for it."""
+    return 1 if best_device().type == "cuda" else max(min(cpu_count(), most), 1)
+
+
+def run_one(work: Work, out: str | Path, wait: bool = False) -> bool:
+    """Run one and write its record; False where another process is at it, or with `wait` has done it."""
+    path = work.path(out)
+    lock = Path(out).absolute() / ".locks" / "-".join((*path.relative_to(Path(out).absolute()).parts[:-1], path.stem))
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(lock, timeout=-1 if wait else 0):  # the system lets go of it when its process dies
+            done = not path.exists()
+            if done:
+                write_record(path, work.record())
+            lock.unlink(missing_ok=True)
+    except Timeout:
+        return False
+    return done

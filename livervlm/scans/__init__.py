@@ -1,0 +1,1 @@
+"""What data are: classes and phases, a study, ROIs, a `LesionSet`, seeds."""

@@ -1,0 +1,21 @@
+"""The one table of seeds: which numbers draw which patients, so that nobody is in two groups that must be apart."""
+
+from ..base.errors import InputError
+
+SEEDS = {
+    "book": range(0, 10_000),  # the paper's protocol; cohort 0 is the one of the chapters
+    "population": range(10_000, 20_000),
+    "development": range(20_000, 30_000),
+    "observer": range(1_000_000, 2_000_000),
+    "unlabelled": range(3_000_000, 4_000_000),  # patients that only a pretext sees
+    "population pool": range(4_000_000, 5_000_000),
+    "development pool": range(5_000_000, 6_000_000),
+    "explained": range(6_000_000, 7_000_000),  # patients whose Grad-CAM maps are scored
+}
+
+
+def seed_of(use: str, number: int) -> int:
+    """The seed of cohort, chunk or pool `number` (from 0) of a use."""
+    if not 0 <= number < len(SEEDS[use]):
+        raise InputError(f"{use} {number}: there are seeds for 0 to {len(SEEDS[use]) - 1}")
+    return SEEDS[use][number]

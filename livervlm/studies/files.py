@@ -1,0 +1,149 @@
+"""Files become a `Study`, all phases on one grid, and a `Study` becomes files again."""
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ..base.errors import InputError
+from ..base.paths import folder_written_whole
+from ..scans.conventions import PHASE_NAMES
+from ..scans.rois import mask_box
+from ..scans.study import PADDING, Study
+from .volumes import read_mask, read_volume, sitk
+
+CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"  # DICOM PS3.4, table B.5-1
+
+
+def read_study(
+    phases: Mapping[str, str | Path],
+    mask: str | Path | Mapping[str, str | Path] | None = None,
+    box: tuple[int, int, int, int, int, int] | None = None,
+    mask_value: int | None = None,
+) -> Study:
+    """Read one lesion of one patient, every phase resampled (linear) onto the grid of the reference phase.
+
+    phases: any of NC, ART, PV, DL -> file or folder, as in `read_volume`.
+    mask: a mask of the lesion, or one for each of some phases; `mask_value` picks one label of it.
+    box: instead of a mask, (z0, z1, y0, y1, x0, x1), ends excluded: voxels of the reference phase turned to
+    LPS, so slices count from the feet, rows from the front, columns from the patient's right, all from 0.
+
+    The reference is the last phase that has a mask of its own, else the last phase.  Masks of several phases
+    give the lesion's centre in each; with one mask or a box it is taken at one table position in every phase.
+    Where a phase does not reach, it is -1024, which `extract_rois` refuses in an ROI.
+    """
+    masks = mask if isinstance(mask, Mapping) else {}
+    unknown = [p for p in (*phases, *masks) if p not in PHASE_NAMES or p not in phases]
+    if unknown or not phases:
+        wrong = unknown[0] if unknown else "(none)"
+        raise InputError(f"phase {wrong}: give a volume for each phase, of {', '.join(PHASE_NAMES)}")
+    if bool(mask) == (box is not None):
+        raise InputError("give either a mask of the lesion or a box")
+    names = [p for p in PHASE_NAMES if p in phases]
+    if mask and not masks:
+        masks = {names[-1]: mask}
+    reference = [p for p in names if p in masks or box is not None][-1]
+    grid = read_volume(phases[reference])
+    if box is not None:
+        _check_box(box, grid.GetSize()[::-1])
+    volumes = {p: _on_grid(grid if p == reference else read_volume(phases[p]), grid) for p in names}
+    spacing = grid.GetSpacing()[::-1]
+    if box is not None:
+        return Study(volumes, spacing, reference, tuple(box))
+    own = {p: sitk.GetArrayFromImage(read_mask(m, grid, mask_value)).astype(bool) for p, m in masks.items()}
+    lesion = {p: own.get(p, own[reference]) for p in names}
+    centres = {p: tuple(np.argwhere(m).mean(0).tolist()) for p, m in lesion.items()} if len(own) > 1 else {}
+    return Study(volumes, spacing, reference, mask_box(own[reference]), centres, {"lesion": lesion})
+
+
+def write_study(study: Study, folder: str | Path, format: str = "nifti") -> dict[str, Path]:
+    """Write a study into a new folder, whole or not at all; `read_study` reads it back.
+
+    format: "nifti" writes NC.nii.gz ..., "dicom" a folder NC ... for each phase, an uncompressed CT series of
+    a patient named "phantom".  The lesion's mask, where known, is mask_NC.nii.gz ... where the lesion's centre
+    differs between phases; otherwise one file on the reference phase, mask.nii.gz where that is the last phase.
+    HU are rounded to integers.
+
+    Returns the paths by their column in the manifest of `import_studies`.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise InputError(f"{folder}: already there; name a new folder")
+    if format not in ("nifti", "dicom"):
+        raise InputError(f"format {format!r}: a study is written as nifti or dicom")
+    lesion = study.masks.get("lesion", {})
+    if len(set(study.centres.values())) > 1:
+        masks = {f"mask_{phase}.nii.gz": mask for phase, mask in lesion.items()}
+    else:
+        last = [phase for phase in PHASE_NAMES if phase in study.volumes][-1]
+        name = "mask.nii.gz" if study.reference == last else f"mask_{study.reference}.nii.gz"
+        masks = {name: lesion[study.reference]} if lesion else {}
+    with folder_written_whole(folder) as new:
+        shared = {"0020|000d": _uid(), "0020|0052": _uid()}  # one study and frame of reference for all phases
+        for phase, volume in study.volumes.items():
+            image = _image(np.rint(volume).astype(np.int16), study.spacing)
+            if format == "nifti":
+                sitk.WriteImage(image, new / f"{phase}.nii.gz")
+            else:
+                _write_series(image, new / phase, shared)
+        for name, mask in masks.items():
+            sitk.WriteImage(_image(mask.astype(np.uint8), study.spacing), new / name)
+    return {path.name.removesuffix(".nii.gz"): path for path in sorted(folder.iterdir())}
+
+
+def _on_grid(image: sitk.Image, grid: sitk.Image) -> np.ndarray:
+    """(Z, Y, X) int16 HU of `image` at the voxels of `grid`."""
+    moved = sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, PADDING, sitk.sitkFloat32)
+    return np.rint(sitk.GetArrayViewFromImage(moved)).astype(np.int16)
+
+
+def _check_box(box: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    inside = [0 <= first < last <= n for first, last, n in zip(box[::2], box[1::2], shape, strict=False)]
+    if len(box) != 6 or not all(inside):
+        extents = ", ".join(f"{axis} 0:{n}" for axis, n in zip("zyx", shape, strict=True))
+        raise InputError(
+            f"box {tuple(box)}: (z0, z1, y0, y1, x0, x1) must lie within {extents}: z from the feet, y from "
+            "the front, x from the patient's right, ends excluded"
+        )
+
+
+def _image(array: np.ndarray, spacing: tuple[float, float, float]) -> sitk.Image:
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing([float(mm) for mm in reversed(spacing)])
+    return image
+
+
+def _uid() -> str:
+    return f"2.25.{uuid.uuid4().int}"  # DICOM PS3.5, B.2
+
+
+def _write_series(image: sitk.Image, folder: Path, shared: Mapping[str, str]) -> None:
+    """A CT series of axial slices, feet to head; `shared` holds the tags that its study's series share."""
+    between = f"{image.GetSpacing()[2]:g}"
+    tags = {
+        "0008|0008": "DERIVED\\SECONDARY\\AXIAL",
+        "0008|0016": CT_IMAGE_STORAGE,
+        "0008|0060": "CT",
+        "0008|103e": PHASE_NAMES[folder.name],
+        "0010|0010": "phantom",
+        "0010|0020": "phantom",
+        "0018|0050": between,
+        "0018|0088": between,
+        "0020|000e": _uid(),
+        "0020|0037": "1\\0\\0\\0\\1\\0",
+        "0028|1052": str(PADDING),
+        "0028|1053": "1",
+        "0028|1054": "HU",
+    }
+    folder.mkdir()
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for z in range(image.GetDepth()):
+        picture = image[:, :, z]
+        position = "\\".join(f"{mm:.10g}" for mm in image.TransformIndexToPhysicalPoint((0, 0, z)))
+        own = {"0008|0018": _uid(), "0020|0013": str(z + 1), "0020|0032": position}
+        for tag, text in {**tags, **shared, **own}.items():
+            picture.SetMetaData(tag, text)
+        writer.SetFileName(folder / f"{z + 1:04d}.dcm")
+        writer.Execute(picture)
