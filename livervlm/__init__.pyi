@@ -4,6 +4,7 @@
 # Data
 from .datasets import load_dataset as load_dataset
 from .scans.conventions import CLASS_NAMES as CLASS_NAMES
+from .scans.conventions import LIVER_VLM_CLASSES as LIVER_VLM_CLASSES
 from .scans.lesions import LesionSet as LesionSet
 from .scans.lesions import displace as displace
 from .scans.lesions import images as images
