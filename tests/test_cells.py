@@ -402,7 +402,7 @@ def test_a_row_without_its_weights_says_so_and_nothing_stands_in(house, tmp_path
 def test_a_changed_record_stops_the_summary(house, tmp_path, capsys):
     arguments = ["reproduce", "--row", "scratch", "--out", str(tmp_path)]
     main(arguments)
-    path = next(tmp_path.glob("paper/scratch/*fold3*"))
+    path = next(tmp_path.glob("paper/scratch/*fold3.json"))
     record = json.loads(path.read_text())
     record["train_loss"][0] = 0.0
     path.write_text(json.dumps(record))

@@ -33,7 +33,7 @@ def test_importing_the_package_imports_nothing_slow():
     assert done.stdout == "set()\n"
 
 
-@pytest.mark.parametrize("page", sorted(ROOT.glob("book/*.md")) + [ROOT / "README.md"], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*sorted(ROOT.glob("book/*.md")), ROOT / "README.md"], ids=lambda page: page.stem)
 def test_pages_import_from_the_face_alone(page):
     for cell in CODE.findall(page.read_text(encoding="utf-8")):
         for line in re.findall(r"^\s*(?:from|import) livervlm.*", cell, re.MULTILINE):

@@ -27,7 +27,7 @@ from livervlm.evaluation.forensics import (
     rows_table,
 )
 from livervlm.phantom.patients import table1
-from livervlm.scans.conventions import CLASS_NAMES
+from livervlm.scans.conventions import LIVER_VLM_CLASSES
 
 SLICES = {name: rows.slices.tolist() for name, rows in table1().groupby("class")}
 TOTAL = np.sum(list(SLICES.values()), axis=0)
@@ -48,9 +48,9 @@ BY_CLASS_ONLY = {
     "Model 2: enriched prompt + phase-shuffle augmentation",
 }
 FAILING = {
-    "Model 0: simple CLIP-style prompt": tuple(CLASS_NAMES),
-    "ResNet18 + FC layer, phase-shuffle augmentation": tuple(CLASS_NAMES),
-    "Phase-shuffle SSL + FC layer": tuple(CLASS_NAMES),
+    "Model 0: simple CLIP-style prompt": LIVER_VLM_CLASSES,
+    "ResNet18 + FC layer, phase-shuffle augmentation": LIVER_VLM_CLASSES,
+    "Phase-shuffle SSL + FC layer": LIVER_VLM_CLASSES,
     "MedCLIP zero-shot": ("CYST", "HEM"),
     "Liver-VLM, misregistered ROIs": ("FNH", "HCC"),
 }
@@ -196,7 +196,7 @@ def test_every_printed_line_is_in_one_row():
 def test_a_recovered_row_is_the_only_one_far_around(model):
     """No other fold accuracies lie ten times as far off, and the printed mean follows to the digit."""
     row = rows()[model]
-    ways = [counts_behind(*row.printed[name], SLICES[name]) for name in CLASS_NAMES]
+    ways = [counts_behind(*row.printed[name], SLICES[name]) for name in LIVER_VLM_CLASSES]
     assert len(folds_behind(ways, *row.printed["accuracy"], TOTAL, tolerance=10 * TOLERANCE)) == 1
     assert round(np.round(row.folds, 2).mean(), 2) == row.printed["accuracy"][0]
 
@@ -204,7 +204,7 @@ def test_a_recovered_row_is_the_only_one_far_around(model):
 @pytest.mark.parametrize("model", BY_CLASS_ONLY)
 def test_a_row_that_fits_by_class_only_prints_an_accuracy_that_its_classes_cannot_add_up_to(model):
     row = rows()[model]
-    ways = [counts_behind(*row.printed[name], SLICES[name]) for name in CLASS_NAMES]
+    ways = [counts_behind(*row.printed[name], SLICES[name]) for name in LIVER_VLM_CLASSES]
     means = [np.mean(100 * np.sum(choice, axis=0) / TOTAL) for choice in itertools.product(*ways)]
     (lowest, highest), (printed, _) = row.attainable, row.printed["accuracy"]
     assert (lowest, highest) == pytest.approx((min(means), max(means)))
@@ -215,7 +215,7 @@ def test_a_figure_with_one_decimal_read_as_just_that_changes_no_status():
     """73.7, 80.1 and 15.7 stand among figures with two; Model 2 alone hangs on such a figure."""
     row = rows()["Model 2: enriched prompt + phase-shuffle augmentation"]
     assert row.printed["HCC"] == (83.45, 15.7)
-    ways = [counts_behind(*row.printed[c], SLICES[c], 0.0551 if c == "HCC" else TOLERANCE) for c in CLASS_NAMES]
+    ways = [counts_behind(*row.printed[c], SLICES[c], 0.0551 if c == "HCC" else TOLERANCE) for c in LIVER_VLM_CLASSES]
     assert len(ways[2]) > row.fitting["HCC"]
     assert len(folds_behind(ways, *row.printed["accuracy"], TOTAL)) == 0
 
@@ -249,7 +249,7 @@ def test_folds_of_equal_size_leave_a_row_ambiguous(monkeypatch, tmp_path):
     equal = table1().assign(slices=10)
     monkeypatch.setattr(forensics, "table1", lambda: equal)
     recall = np.array([100, 90, 80, 80, 80])
-    values = [(f"acc_{c.lower()}", recall.mean(), recall.std()) for c in CLASS_NAMES]
+    values = [(f"acc_{c.lower()}", recall.mean(), recall.std()) for c in LIVER_VLM_CLASSES]
     values += [("acc", recall.mean(), recall.std()), ("auc", 0.9, 0.1)]
     lines = pd.DataFrame([(1, "m", *v) for v in values], columns=["table", "model", "metric", "mean", "std"])
     (row,) = perturbed(monkeypatch, tmp_path, lambda _: lines)

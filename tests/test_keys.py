@@ -33,7 +33,7 @@ def changed_by(root, files, environment=None):
     """The chapters whose key is another one once `files` are written; what ends in "+" is added to the file."""
     before = key.keys(root, {})
     given = {name.rstrip("+"): text for name, text in files.items()}
-    old = {name.rstrip("+"): (root / name.rstrip("+")).read_text() for name in files if name.endswith("+")}
+    old = {name.rstrip("+"): (root / name.rstrip("+")).read_text("utf-8") for name in files if name.endswith("+")}
     write(root, {name: old.get(name, "") + text for name, text in given.items()})
     after = key.keys(root, environment or {})
     assert before.keys() == after.keys()
@@ -112,7 +112,7 @@ def test_another_python_counts_for_every_chapter(house, monkeypatch):
 
 def test_the_key_of_a_chapter_leaves_its_own_text_to_the_cache(house):
     path = house / "book" / "model.md"
-    assert changed_by(house, {"book/model.md": path.read_text() + "\nMore.\n" + cell("Model() + 1")}) == set()
+    assert changed_by(house, {"book/model.md": path.read_text("utf-8") + "\nMore.\n" + cell("Model() + 1")}) == set()
 
 
 @pytest.mark.parametrize("code", ["import inspect\nprint(inspect.getsource(Model))", "help(Model)", "Model?"])
@@ -215,7 +215,7 @@ def test_a_build_executes_again_what_was_dropped_and_nothing_else(tmp_path):
         command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-q"]
         environment = {**os.environ, "PYTHONPATH": str(root)}
         subprocess.run(command, cwd=root, env=environment, capture_output=True, check=True)
-        texts = {name: (root / "_build" / "html" / "book" / f"{name}.html").read_text() for name in chapters}
+        texts = {name: (root / "_build" / "html" / "book" / f"{name}.html").read_text("utf-8") for name in chapters}
         return {name: re.search(r"\d+ at \d{15,}", text)[0] for name, text in texts.items()}
 
     before = build()

@@ -34,13 +34,13 @@ def test_wheel_alone_runs_the_book_code_from_an_empty_folder(tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     code = (
-        "from livervlm import lesions, paths, phantom, phases, text;"
-        "print(paths.data_file('table1.csv'));"
-        "bank = text.text_bank('enriched', tuple(lesions.CLASS_NAMES), phases.CANONICAL, 'minilm');"
-        "print(tuple(bank.shape), len(phantom.table1()))"
+        "from livervlm import CLASS_NAMES, data_file, table1, text_bank;"
+        "print(data_file('table1.csv'));"
+        "bank = text_bank('enriched', tuple(CLASS_NAMES), ('NC', 'ART', 'PV'), 'minilm');"
+        "print(tuple(bank.shape), len(table1()))"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
     done = subprocess.run([sys.executable, "-c", code], cwd=empty, env=environment, capture_output=True, text=True)
     where, shapes = done.stdout.splitlines() or [done.stderr, ""]
     assert where == str(tmp_path / "installed" / "livervlm" / "data" / "table1.csv")
-    assert shapes == "(6, 4, 384) 20"
+    assert shapes == "(6, 6, 384) 20"

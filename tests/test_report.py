@@ -4,6 +4,7 @@ import io
 import json
 from dataclasses import asdict
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -27,14 +28,14 @@ def record(tmp_path, quick):
     def write(name, cohorts, **data):
         row = all_rows()[name]
         for cell in cells([row], "population", cohorts, quick, PATIENTS):
-            test = {"slices": "2" * PATIENTS, "correct": "1" * PATIENTS, "accuracy": 50.0}
+            test = {"slices": np.full(PATIENTS, 2, np.uint8), "correct": np.ones(PATIENTS, np.uint8), "accuracy": 50.0}
             found = {
-                "row": {k: v for k, v in asdict(row).items() if k != "printed"},
+                "row": {"name": row.name, "set": row.set, "method": row.method.name, **asdict(row.method)},
                 "protocol": "population",
                 "cohort": cell.cohort,
                 "fold": None,
                 "profile": asdict(quick),
-                "text_encoder": row.config.get("text_encoder", quick.text_encoder),
+                "text_encoder": getattr(row.method, "config", {}).get("text_encoder", quick.text_encoder),
                 "data": {"source": {"kind": "phantom", "version": "2", **data}},
                 "tests": {pool: test for pool in cell.pools},
             }

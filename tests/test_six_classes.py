@@ -93,7 +93,7 @@ def test_records_and_results(protocol, quick, tmp_path, monkeypatch):
     numbers = {"CYST": 4, "FNH": 2, "HCC": 3, "HEM": 2, "ICC": 5, "MET": 4}
     row = Row("six", "test", Radiomics(), cohort={"classes": SIX, "phases": PHASES, "patients": numbers})
     monkeypatch.setattr(declarations, "all_rows", lambda: {"six": row})
-    monkeypatch.setattr(cohorts, "CHUNK", 10)
+    monkeypatch.setattr(cohorts, "CHUNK", 20)
     todo = cells([row], protocol, 2, quick, test_patients=40)
     run(todo, tmp_path, progress=False)
     runs = Runs(protocol, tmp_path, quick, test_patients=40)

@@ -1,8 +1,8 @@
 """Drop the outputs of the chapters that must be executed again; `make book` runs this before Jupyter Book.
 
 Jupyter's cache finds the outputs of a chapter by the code of its cells alone.  So each chapter has a key here, over
-all else that its outputs depend on: the code of `livervlm` that it reaches (`livervlm.base.code`), the data, the records if
-it reads them, the environment.  `_build/keys.json` holds the keys under which the kept outputs were made.
+all else that its outputs depend on: the code of `livervlm` that it reaches (`livervlm.base.code`), the data, the
+records if it reads them, the environment.  `_build/keys.json` holds the keys under which the kept outputs were made.
 """
 
 import ast

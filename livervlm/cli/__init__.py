@@ -1,4 +1,4 @@
-"""The command line: `livervlm phantom | import | train | predict | evaluate | reproduce | report`.
+"""The command line: `livervlm phantom | import | train | predict | evaluate | reproduce | report | doctor`.
 
 Heavy imports stay inside the commands, so that `--help` is quick.
 """
@@ -11,10 +11,10 @@ from .parser import build_parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command.  Bad input is one line on standard error and exit status 2."""
+    """Run one command; returns the exit status.  Bad input is one line on standard error and status 2."""
     arguments = build_parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        status = arguments.run(arguments)
         sys.stdout.flush()  # here, where a closed pipe can be caught
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to flush at exit
@@ -25,4 +25,4 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("livervlm: interrupted; the same command goes on where it can", file=sys.stderr)
         return 130
-    return 0
+    return status or 0

@@ -7,6 +7,7 @@ from .. import __version__
 from ..base.profiles import PROFILES
 from ..scans.conventions import LIVER_VLM_CLASSES
 from .data import import_, phantom
+from .doctor import doctor
 from .models import evaluate, predict, train
 from .report import report
 from .runs import reproduce
@@ -36,6 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     _data(command)
     _models(command)
     _runs(command)
+    sub = command("doctor", doctor, "Say what this machine can run, and what to do about the rest.", "livervlm doctor")
+    sub.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 

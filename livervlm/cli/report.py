@@ -54,7 +54,7 @@ def _settings(records: Iterable[dict]) -> dict[str, str]:
         one = {
             "protocol": record["protocol"],
             "pixels": profile["size"],
-            "epochs": profile["epochs"] * row["recipe"]["epochs"],
+            "epochs": profile["epochs"] * row.get("recipe", {}).get("epochs", 1),
             "text encoder": record["text_encoder"] if reads_text else "none",
             "network": row["config"].get("encoder", Config.encoder) if row["method"] == "train" else row["method"],
             "phantom version": record["data"]["source"]["version"],

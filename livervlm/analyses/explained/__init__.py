@@ -9,7 +9,7 @@ localisation: does the map single out the part within the lesion?  Two scores an
 faithfulness: does a larger claim for a part go with a larger fall of the score when the part is gone?  The claim is
     the map's sum over the part, the fall is that very network's, and a rank correlation answers.
 
-`python -m livervlm.analyses.explained` trains the networks and writes a record for each of them and one for the baselines.
+`python -m livervlm.analyses.explained` trains the networks and writes a record of each and one of the baselines.
 """
 
 from .networks import ARMS
