@@ -1,12 +1,15 @@
 """The face of the package: every name is there, importing it is quick, and chapters import from nowhere else."""
 
 import ast
+import importlib
+import inspect
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import livervlm
 
@@ -41,3 +44,23 @@ def test_pages_import_from_the_face_alone(page):
         for node in ast.walk(ast.parse("\n".join(x for x in cell.splitlines() if not x.startswith((":", "---", "!"))))):
             if isinstance(node, ast.ImportFrom) and node.module == "livervlm":
                 assert {alias.name for alias in node.names} <= set(livervlm.__all__)
+
+
+def test_every_place_in_the_code_that_paper_to_code_names_is_there():
+    text = (ROOT / "book" / "paper_to_code.md").read_text(encoding="utf-8")
+    files = re.findall(r"`((?:\w+/)+(?:[\w.]+)?)`", text)
+    assert len(files) > 10
+    assert not [name for name in files if not ((ROOT / name).exists() or (ROOT / "livervlm" / name).exists())]
+    names = re.findall(r"`(\w+(?:\.\w+){2,})(?:\([^)`]*\))?`", text)
+    assert len(names) > 30
+    for name in names:
+        room, module, *rest = name.split(".")
+        found = importlib.import_module(f"livervlm.{room}.{module}")
+        for part in rest:
+            fields = getattr(found, "__dataclass_fields__", {})
+            if part in fields:
+                break
+            if isinstance(found, type) and issubclass(found, torch.nn.Module) and not hasattr(found, part):
+                assert f"self.{part} =" in inspect.getsource(found), name
+                break
+            found = getattr(found, part)

@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+WEIGHTS = "data/explained/model.safetensors"  # fetched when it is wanted
 COLAB = dict(line.split("==") for line in (ROOT / "tests" / "colab_versions.txt").read_text().splitlines()[1:])
 
 
@@ -31,6 +32,9 @@ def test_wheel_alone_runs_the_book_code_from_an_empty_folder(tmp_path):
     beside = {p.relative_to(ROOT).as_posix() for kind in ("js", "css") for p in ROOT.glob(f"livervlm/**/*.{kind}")}
     assert beside
     assert beside <= set(names)
+    there = {p.relative_to(ROOT).as_posix() for p in ROOT.glob("data/**/*") if p.is_file()}
+    assert {name.removeprefix("livervlm/") for name in names if name.startswith("livervlm/data/")} == there - {WEIGHTS}
+    assert wheel.stat().st_size < 10e6
     empty = tmp_path / "empty"
     empty.mkdir()
     code = (
@@ -44,3 +48,7 @@ def test_wheel_alone_runs_the_book_code_from_an_empty_folder(tmp_path):
     where, shapes = done.stdout.splitlines() or [done.stderr, ""]
     assert where == str(tmp_path / "installed" / "livervlm" / "data" / "table1.csv")
     assert shapes == "(6, 6, 384) 20"
+
+
+def test_the_records_leave_room_for_those_to_come():
+    assert sum(path.stat().st_size for path in ROOT.glob("data/results/**/*")) < 40e6

@@ -16,7 +16,7 @@ COMMANDS = ("phantom", "import", "train", "predict", "evaluate", "reproduce", "r
 
 def shell(*arguments: str, code: str | None = None) -> subprocess.CompletedProcess:
     start = [sys.executable, "-c", code] if code else [sys.executable, "-m", "livervlm.cli"]
-    return subprocess.run([*start, *arguments], capture_output=True, text=True, timeout=120)
+    return subprocess.run([*start, *arguments], capture_output=True, encoding="utf-8", timeout=120)
 
 
 def test_the_package_is_light_to_import_and_help_needs_no_torch():

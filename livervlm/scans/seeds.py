@@ -6,6 +6,7 @@ SEEDS = {
     "book": range(0, 10_000),  # the paper's protocol; cohort 0 is the one of the chapters
     "population": range(10_000, 20_000),
     "development": range(20_000, 30_000),
+    "chapters": range(30_000, 40_000),  # patients that a chapter shows, and no network was trained on
     "observer": range(1_000_000, 2_000_000),
     "unlabelled": range(3_000_000, 4_000_000),  # patients that only a pretext sees
     "population pool": range(4_000_000, 5_000_000),

@@ -12,7 +12,7 @@ faithfulness: does a larger claim for a part go with a larger fall of the score 
 `python -m livervlm.analyses.explained` trains the networks and writes a record of each and one of the baselines.
 """
 
-from .networks import ARMS
+from .networks import ARMS, shipped_network
 from .patients import slices_without
 from .summary import faithfulness, faithfulness_within_patients, localisation, read_records, record_table
 
@@ -23,5 +23,6 @@ __all__ = [
     "localisation",
     "read_records",
     "record_table",
+    "shipped_network",
     "slices_without",
 ]
