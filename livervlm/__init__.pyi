@@ -7,7 +7,7 @@ from .scans.conventions import CLASS_NAMES as CLASS_NAMES
 from .scans.conventions import LIVER_VLM_CLASSES as LIVER_VLM_CLASSES
 from .scans.lesions import LesionSet as LesionSet
 from .scans.lesions import displace as displace
-from .scans.lesions import images as images
+from .scans.windowing import images as images
 from .scans.phases import inverses as inverses
 from .scans.phases import order_names as order_names
 from .scans.phases import shuffle as shuffle
@@ -66,7 +66,7 @@ from .evaluation.outcome import Outcome as Outcome
 
 # Runs
 from .analyses import explained as explained
-from .runs.coverage import coverage as coverage
+from .runs.cells import coverage as coverage
 from .runs.cross_validation import cross_validate as cross_validate
 from .runs.methods import Pretext as Pretext
 from .runs.methods import Radiomics as Radiomics

@@ -26,8 +26,6 @@ def load_dataset(name: str | Path | None = None, *, progress: bool = True, **par
     parameters = {"seed": 0, "size": current_profile().size, **parameters}
     settings = {key: repr(value) for key, value in parameters.items() if key != "jobs"}  # jobs change no byte
     path = made_once(
-        "phantom",
-        [PHANTOM_VERSION, settings],
-        lambda path: make_cohort(**parameters, progress=progress).save(path),
+        "phantom", [PHANTOM_VERSION, settings], lambda path: make_cohort(**parameters, progress=progress).save(path)
     )
     return LesionSet.load(path)

@@ -14,10 +14,11 @@ from livervlm.evaluation.metrics import accuracy_over_folds
 from livervlm.models import trainer, training
 from livervlm.models.settings import Recipe
 from livervlm.models.trainer import config_for, train_model
-from livervlm.runs.cross_validation import cross_validate, provenance
+from livervlm.runs.cells import provenance
+from livervlm.runs.cross_validation import cross_validate
 from livervlm.runs.methods import Radiomics, Trained
 from livervlm.runs.records import read_record, write_record
-from livervlm.scans.lesions import images
+from livervlm.scans.windowing import images
 
 
 @pytest.fixture

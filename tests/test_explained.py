@@ -23,7 +23,7 @@ from livervlm.models.trainer import config_for
 from livervlm.phantom.cohort import make_cohort
 from livervlm.runs.records import read_record
 from livervlm.runs.runner import run_one
-from livervlm.scans.lesions import images
+from livervlm.scans.windowing import images
 
 SIZE = 64
 

@@ -115,16 +115,6 @@ def test_a_score_of_one_feature_gives_that_feature_map(pictures):
     assert torch.allclose(maps, features[:, [7, 9]] / 4, atol=1e-7)
 
 
-def test_the_order_reaches_the_prompts(pictures):
-    model = model_with()
-    plain = grad_cam(model.encoder, class_score(model), pictures)
-    same = grad_cam(model.encoder, class_score(model, torch.tensor([0, 0])), pictures)
-    other = grad_cam(model.encoder, class_score(model, torch.tensor([0, 3])), pictures)
-    assert torch.equal(plain, same)
-    assert torch.equal(plain[0], other[0])
-    assert not torch.equal(plain[1], other[1])
-
-
 def test_a_phase_that_is_not_read_has_no_effect(pictures):
     encoder = build_encoder("resnet18", 3).eval()
     with torch.no_grad():

@@ -15,7 +15,8 @@ from safetensors.numpy import load_file, save_file
 from livervlm.base.errors import InputError
 from livervlm.datasets import load_dataset
 from livervlm.scans import lesions as module
-from livervlm.scans.lesions import FORMAT, LesionSet, assign_groups, displace, images, window
+from livervlm.scans.lesions import FORMAT, LesionSet, assign_groups, displace
+from livervlm.scans.windowing import images, window
 
 ARRAYS = ("hu", "label", "patient", "group", "spacing", "masks")
 TEXTS = ("classes", "phases", "mask_names", "source")

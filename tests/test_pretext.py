@@ -21,8 +21,8 @@ from livervlm.models.pretext import (
     random_view,
 )
 from livervlm.models.training import fit, to_device
-from livervlm.scans.lesions import images
 from livervlm.scans.phases import orders, shuffle
+from livervlm.scans.windowing import images
 
 
 def tiny(n_phases: int = 3, dim: int = 16) -> ImageEncoder:

@@ -11,8 +11,7 @@ from scipy import stats
 
 from livervlm.base.errors import InputError
 from livervlm.base.paths import data_file
-from livervlm.runs.cells import cells
-from livervlm.runs.coverage import coverage
+from livervlm.runs.cells import cells, coverage
 from livervlm.runs.records import code_provenance, write_record
 from livervlm.runs.results import NO_VERDICT, Runs, claims
 from livervlm.runs.rows import all_rows, declared

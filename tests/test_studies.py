@@ -112,7 +112,7 @@ def test_write_study_never_overwrites_and_leaves_nothing_half_done(tmp_path, stu
     def full(*args):
         raise OSError("disk full")
 
-    monkeypatch.setattr("livervlm.studies.study.sitk.WriteImage", full)
+    monkeypatch.setattr("livervlm.studies.files.sitk.WriteImage", full)
     with pytest.raises(OSError, match="disk full"):
         write_study(study, tmp_path / "new")
     assert [f.name for f in tmp_path.iterdir()] == ["out"]
@@ -489,7 +489,7 @@ def test_without_simpleitk_the_error_says_what_to_install(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
     with pytest.raises(InputError, match=re.escape("pip install 'livervlm[studies]'")):
-        import livervlm.studies  # noqa: F401
+        import livervlm.studies.files  # noqa: F401
 
 
 # ---- a real CT

@@ -15,8 +15,8 @@ from livervlm.models.pretext import border_level
 from livervlm.models.settings import Config, Recipe
 from livervlm.models.text import text_bank
 from livervlm.models.trainer import config_for, train_model
-from livervlm.scans.lesions import images
 from livervlm.scans.phases import shuffle
+from livervlm.scans.windowing import images
 
 
 def test_a_config_takes_the_data_and_the_profile_and_then_the_choices(toy, quick):

@@ -23,8 +23,16 @@ from livervlm.base.errors import InputError
 from livervlm.base.paths import cache_home
 from livervlm.models import zero_shot
 from livervlm.models.prompts import prompts_by_order
-from livervlm.models.zero_shot import BASELINES, MEDCLIP_TEXT, MEDCLIP_VISION, class_embeddings, classify, load, to_rgb
-from livervlm.scans.lesions import images
+from livervlm.models.zero_shot import (
+    BASELINES,
+    MEDCLIP_TEXT,
+    MEDCLIP_VISION,
+    class_embeddings,
+    load,
+    probabilities,
+    to_rgb,
+)
+from livervlm.scans.windowing import images
 
 import_torchvision()
 open_clip, transformers = pytest.importorskip("open_clip"), pytest.importorskip("transformers")
@@ -38,6 +46,10 @@ MEDICAL = prompts_by_order("medical", CLASSES, PHASES)[0]
 ALL = [prompt for variants in SIMPLE + MEDICAL for prompt in variants]
 CLIP_MEAN, CLIP_SD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 any_baseline = pytest.mark.parametrize("name", BASELINES)
+
+
+def classify(model, rgb, prompts):
+    return probabilities(model, rgb, class_embeddings(model, prompts))
 
 
 def snapshot(repository: str) -> Path:

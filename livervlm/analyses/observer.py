@@ -152,11 +152,12 @@ def percent(correct: np.ndarray, patient: np.ndarray) -> dict[str, float]:
 
     Its number of trials is that of the patients, not of the slices: those of one patient stand or fall nearly together.
     """
-    p, n, z = correct.mean(), len(np.unique(patient)), 1.96
-    middle, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
-    low, high = (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
-    values = {"percent": p, "low": low, "high": high}
-    return {k: round(100 * float(v), 2) for k, v in values.items()} | {"slices": len(correct), "patients": n}
+    from statsmodels.stats.proportion import proportion_confint  # slow to import
+
+    n = len(np.unique(patient))
+    values = correct.mean(), *proportion_confint(correct.mean() * n, n, method="wilson")
+    shown = {name: round(100 * float(v), 2) for name, v in zip(("percent", "low", "high"), values, strict=True)}
+    return {**shown, "slices": len(correct), "patients": n}
 
 
 def score(label: np.ndarray, prob: np.ndarray, patient: np.ndarray, **strata: np.ndarray) -> dict:

@@ -12,10 +12,5 @@ def autocast_dtype(device: torch.device) -> torch.dtype | None:
     """bfloat16 where the device computes in it, float16 on older GPUs, None (float32) elsewhere."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if device.type == "cpu" and _cpu_capabilities().get("avx512_bf16", False):
-        return torch.bfloat16
-    return None
-
-
-def _cpu_capabilities() -> dict:
-    return getattr(torch.cpu, "get_capabilities", dict)()  # older torch does not tell
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # older torch does not tell
+    return torch.bfloat16 if device.type == "cpu" and capabilities.get("avx512_bf16", False) else None

@@ -24,6 +24,7 @@ VERDICTS = {
     "equivalent": PALETTE[5],
     "undecided": "0.5",
 }
+INTERVALS = {"95 %": ("low", "high"), "90 %": ("low 90", "high 90")}  # of `results.Runs.compare`
 # The arms that return from chapter to chapter, by their names in data/rows.json; others are grey.
 ARMS = {
     "scratch": PALETTE[7],
@@ -171,22 +172,20 @@ def folds_by_row(accuracy: pd.DataFrame) -> Figure:
     return figure
 
 
-def forest(comparisons: pd.DataFrame, margin: float | None = None) -> Figure:
-    """Differences with two intervals each, a line for each comparison.
+def forest(
+    comparisons: pd.DataFrame, margin: float | None = None, intervals: Mapping[str, tuple[str, str]] = INTERVALS
+) -> Figure:
+    """Differences with two intervals each, a line for each comparison, as `results.Runs.compare` gives them.
 
-    With the columns of `results.Runs.compare` or `contrasts`: thin 95 %, thick 90 %; a dot has the colour of its
-    verdict where there is one, and a line without an interval stays empty.  With those of
-    `forensics.recovered_comparisons`: thin corrected for overlap, thick plain.  margin: grey, too small to matter.
+    A dot has the colour of its verdict where there is one, and a line without an interval stays empty.  margin: grey,
+    too small to matter.  intervals: name -> columns of its ends; the first is drawn thin, the second thick.
     """
     figure, axis = plt.subplots(figsize=(7.5, 1.3 + 0.4 * len(comparisons)), layout="constrained")
     at = np.arange(len(comparisons))
     if margin is not None:
         axis.axvspan(-margin, margin, color="0.9", zorder=0)
     axis.axvline(0, color="0.5", linewidth=1)
-    folds = "corrected low" in comparisons
-    thin = ("corrected", "corrected low", "corrected high") if folds else ("95 %", "low", "high")
-    thick = ("plain", "low", "high") if folds else ("90 %", "low 90", "high 90")
-    for (kind, low, high), width in ((thin, 1.5), (thick, 5)):
+    for (kind, (low, high)), width in zip(intervals.items(), (1.5, 5), strict=True):
         axis.hlines(at, comparisons[low], comparisons[high], color=PALETTE[0], linewidth=width, label=kind)
     words = comparisons.get("verdict", pd.Series("difference", comparisons.index))
     for word in dict.fromkeys(words[comparisons["difference"].notna()]):

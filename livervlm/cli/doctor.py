@@ -1,174 +1,93 @@
 """What this machine can run: `livervlm doctor`.  It asks no network, and nothing that is missing stops it."""
 
 import argparse
-import getpass
-import json
 import os
 import platform
-import re
 import shutil
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .. import __version__
 from ..base.errors import InputError
-from ..base.paths import cache_home
-from ..base.profiles import current_profile
-from .weights import LOOKS
+from ..base.paths import cache_home, data_file
 
-WIDTH = 80
-EXTRAS = {  # of pyproject.toml, with the packages that each brings, the one that counts first
-    "text": ("transformers",),
-    "zero_shot": ("open-clip-torch", "transformers"),
-    "studies": ("SimpleITK",),
-    "cluster": ("distributed",),
-    "book": ("jupyter-book", "ipykernel", "sphinx-exercise", "sphinx-mathjax-offline", "shap"),
+EXTRAS = {  # of pyproject.toml, with the package that each is about
+    "text": "transformers",
+    "zero_shot": "open-clip-torch",
+    "studies": "SimpleITK",
+    "cluster": "distributed",
+    "book": "jupyter-book",
 }
-NEEDED = ("torch", "torchvision", "cache")  # without one of these nothing is trained
-ABLE = {  # what can be done where all of these work
-    "training": NEEDED,
-    "import": ("studies",),
-    "own prompts": ("text", "minilm"),
-    "zero-shot": ("zero_shot", "zero-shot"),
-    "cluster": ("cluster",),
-    "book": ("book",),
-}
-LITTLE = 1e9  # bytes on the disk of the cache
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at, and what to do where it does not work."""
-
-    subject: str
-    name: str
-    found: str
-    works: bool = True
-    remedy: str = ""
+NEEDED = ("torch", "cache")  # without these nothing is trained
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Print what was found; the exit status is 1 where livervlm cannot train at all."""
-    findings: list[Finding] = []
-    for one in _findings():
-        findings.append(replace(one, found=_private(one.found), remedy=_private(one.remedy)))
-        if not arguments.json:
-            _print_finding(findings[-1], heading=one.subject not in {before.subject for before in findings[:-1]})
-    works = {one.name: one.works for one in findings}
-    trains = all(works[name] for name in NEEDED)
-    conclusion = _conclusion(works)
-    if arguments.json:
-        found = {"trains": trains, "conclusion": conclusion, "findings": [asdict(one) for one in findings]}
-        print(json.dumps(found, indent=1, ensure_ascii=False))
-    else:
-        print(conclusion)
-    return 0 if trains else 1
+    """Print a line for each thing that was looked at; the exit status is 1 where livervlm cannot train at all."""
+    os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is imported: it answers from its cache alone
+    looks = {"torch": _torch, "device": _device, "cache": _cache}
+    looks |= {f"[{extra}]": partial(_extra, extra) for extra in EXTRAS}
+    looks |= {"text encoders": _text, "zero-shot": _zero_shot, "ImageNet": _imagenet, "Grad-CAM": _explained}
+    _print_line("livervlm", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
+    fails = []
+    for name, look in looks.items():
+        found, works = _looked(look)
+        fails += [] if works else [name]
+        _print_line(name, found, works)
+    if lacks := [name for name in NEEDED if name in fails]:
+        print(f"Nothing can be trained here: see {' and '.join(lacks)}.")
+        return 1
+    print("Models can be trained here." + (" What else is wanted stands in the lines with !." if fails else ""))
+    return 0
 
 
-def _findings() -> Iterator[Finding]:
-    yield Finding("machine", "livervlm", __version__)
-    yield Finding("machine", "Python", platform.python_version())
-    yield Finding("machine", "platform", platform.platform())
-    yield _looked("machine", "torch", _torch)
-    yield _looked("machine", "torchvision", _torchvision)
-    yield _looked("machine", "device", _device)
-    yield _looked("machine", "precision", _precision)
-    for extra, packages in EXTRAS.items():
-        yield _extra(extra, packages)
-    yield _looked("folders", "cache", _cache)
-    yield _looked("folders", "disk", _disk)
-    yield _looked("settings", "LIVERVLM_PROFILE", _profile)
-    yield _looked("settings", "LIVERVLM_DATA", _data)
-    for name, look in LOOKS.items():
-        yield _looked("weights", name, look)
-
-
-def _looked(subject: str, name: str, look: Callable[[], tuple[str, str]]) -> Finding:
-    """Look, and take whatever is raised for what was found.
-
-    look: returns what was found and what to do; nothing to do means that it works.
-    """
+def _looked(look: Callable[[], str]) -> tuple[str, bool]:
+    """What was found, and whether it works; what is raised is taken for what was found."""
     try:
-        found, remedy = look()
-    except InputError as error:  # its text says what to do
-        return Finding(subject, name, str(error), works=False)
-    except ModuleNotFoundError as error:
-        found, remedy = f"{error.name} is missing", f"pip install {error.name}"
+        return look(), True
+    except (InputError, OSError) as error:
+        return str(error), False
     except Exception as error:  # a broken library raises what it likes
-        found, remedy = f"broken: {(str(error).splitlines() or [repr(error)])[0]}", "install it again"
-    return Finding(subject, name, found, not remedy, remedy)
+        return f"{(str(error).splitlines() or [repr(error)])[0]}; install it again", False
 
 
-# -- The machine ---------------------------------------------------------------------------------------------------
+def _print_line(name: str, found: str, works: bool = True) -> None:
+    head = f"{' ' if works else '!'} {name:<14} "
+    text = found.replace(str(Path.home()), "~")  # which holds the reader's name
+    print(textwrap.fill(text, 80, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False))
 
 
-def _torch() -> tuple[str, str]:
+def _torch() -> str:
     import torch
 
-    return torch.__version__, ""
-
-
-def _torchvision() -> tuple[str, str]:
     from ..base.compat import import_torchvision
 
-    return import_torchvision().__version__, ""
+    return f"{torch.__version__}, torchvision {import_torchvision().__version__}"
 
 
-def _device() -> tuple[str, str]:
+def _device() -> str:
     import torch
     from joblib import cpu_count
 
-    from ..base.device import best_device
-
-    device, cores = best_device(), cpu_count()
-    name = f"CUDA, {torch.cuda.get_device_name(device)}" if device.type == "cuda" else "CPU"
-    return f"{name}, {cores} {'core' if cores == 1 else 'cores'}", ""
-
-
-def _precision() -> tuple[str, str]:
     from ..base.device import autocast_dtype, best_device
 
-    dtype = autocast_dtype(best_device())
-    return f"{dtype or 'torch.float32'}".removeprefix("torch."), ""
+    device = best_device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    return f"{name}, {cpu_count()} cores, precision {autocast_dtype(device) or torch.float32}".replace("torch.", "")
 
 
-def _extra(extra: str, packages: tuple[str, ...]) -> Finding:
-    there, missing = [], []
-    for package in packages:
-        try:
-            there.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            missing.append(package)
-    found = f"{', '.join(missing)} missing" if missing else there[0]
-    return Finding("extras", extra, found, not missing, f"pip install 'livervlm[{extra}]'" if missing else "")
-
-
-# -- Folders and settings ------------------------------------------------------------------------------------------
-
-
-def _cache() -> tuple[str, str]:
+def _cache() -> str:
     home = cache_home()
-    size = f"{sum(_bytes(home)) / 1e6:,.0f} MB" if home.is_dir() else "not made yet"
     try:
         with tempfile.TemporaryFile(dir=_nearest(home)):
             pass
     except OSError as error:
-        reason = error.strerror or error
-        return f"{home}, not writable ({reason})", "set LIVERVLM_CACHE to a folder that you can write to"
-    return f"{home}, {size}, writable", ""
-
-
-def _bytes(folder: Path) -> Iterator[int]:
-    for place, _, names in os.walk(folder):
-        for name in names:
-            try:
-                yield os.lstat(os.path.join(place, name)).st_size
-            except OSError:  # another process took it away
-                continue
+        raise InputError(f"{home}: not writable ({error.strerror}); set LIVERVLM_CACHE to another folder") from error
+    size = sum(file.lstat().st_size for file in home.rglob("*") if file.is_file())
+    return f"{home}: {size / 1e6:,.0f} MB, and {shutil.disk_usage(_nearest(home)).free / 1e9:,.0f} GB are free"
 
 
 def _nearest(path: Path) -> Path:
@@ -176,53 +95,48 @@ def _nearest(path: Path) -> Path:
     return next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
 
 
-def _disk() -> tuple[str, str]:
-    free = shutil.disk_usage(_nearest(cache_home())).free
-    return f"{free / 1e9:,.0f} GB free for the cache", "make room, or set LIVERVLM_CACHE" if free < LITTLE else ""
-
-
-def _profile() -> tuple[str, str]:
-    profile = current_profile()
-    given = "" if os.environ.get("LIVERVLM_PROFILE") else "not set: "
-    return f"{given}{profile.name}, {profile.size} px, {profile.epochs} epochs, text {profile.text_encoder}", ""
-
-
-def _data() -> tuple[str, str]:
-    name = os.environ.get("LIVERVLM_DATA") or "phantom"
-    if name == "phantom":
-        return "not set: the phantom", ""
-    from ..scans.lesions import LesionSet
-    from .shared import described
-
-    return f"{name}: {described(LesionSet.load(name))}", ""
-
-
-# -- What is printed -----------------------------------------------------------------------------------------------
-
-
-def _conclusion(works: dict[str, bool]) -> str:
-    able = [what for what, needs in ABLE.items() if all(works[name] for name in needs)]
-    marked = sum(not one for one in works.values())
-    said = f"Works: {', '.join(able)}." if "training" in able else "Nothing can be trained here."
-    return f"{said} To do: the {marked} lines with !." if marked else said
-
-
-def _print_finding(one: Finding, heading: bool) -> None:
-    head = f"{' ' if one.works else '!'} {one.name:<16} "
-    shape = {"initial_indent": head, "subsequent_indent": " " * len(head)}
-    text = f"{one.found}; {one.remedy}" if one.remedy else one.found
-    if heading:
-        print(one.subject)
-    print(textwrap.fill(text, WIDTH, **shape, break_long_words=False, break_on_hyphens=False))
-
-
-def _private(text: str) -> str:
-    """The same without the reader's name: home is `~`, and the user's folders elsewhere are `$USER`."""
-    home = str(Path.home())
-    if home != "/":
-        text = re.sub(rf"(?<![\w.-]){re.escape(home)}(?![\w.-])", "~", text)
+def _extra(extra: str) -> str:
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a number without a name, as in some containers
-        return text
-    return re.sub(rf"(?<=/){re.escape(user)}(?![\w.-])", "$USER", text)
+        return f"{EXTRAS[extra]} {version(EXTRAS[extra])}"
+    except PackageNotFoundError:
+        raise InputError(f"{EXTRAS[extra]} is missing: pip install 'livervlm[{extra}]'") from None
+
+
+def _text() -> str:
+    from ..models.text import TEXT_ENCODERS, find_weights, read_bank
+
+    shipped = {name: len(read_bank(data_file(f"text_bank_{name}.safetensors"))) for name in TEXT_ENCODERS}
+    prompts = ", ".join(f"{number} prompts of {name} shipped" for name, number in shipped.items() if number)
+    return _at_hand({name: partial(find_weights, spec) for name, spec in TEXT_ENCODERS.items()}, f"{prompts}; ")
+
+
+def _zero_shot() -> str:
+    from ..models.zero_shot import BASELINES, find_medclip, find_snapshot
+
+    looks = {name: partial(find_snapshot, spec.repository, spec.files, None) for name, spec in BASELINES.items()}
+    return _at_hand(looks | {"medclip": partial(find_medclip, BASELINES["medclip"], None)})
+
+
+def _imagenet() -> str:
+    import torch
+
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    found = sorted(file.name for file in folder.glob("*.pth"))
+    if not found:
+        raise InputError(f"no weights in {folder}: run once with a network, as by `reproduce --set imagenet`")
+    return f"{', '.join(found)} in {folder}"
+
+
+def _explained() -> str:
+    weights = data_file("explained") / "model.safetensors"
+    return "the chapter's network is here" if weights.exists() else "the chapter's network is fetched when it is wanted"
+
+
+def _at_hand(looks: dict[str, Callable[[], Path]], before: str = "") -> str:
+    """Which of some weights are there; an `InputError` where one is not."""
+    here = {name: _looked(look)[1] for name, look in looks.items()}
+    there, not_there = ([name for name, yes in here.items() if yes is wanted] for wanted in (True, False))
+    said = f"{before}at hand: {', '.join(there) or 'none'}"
+    if not_there:
+        raise InputError(f"{said}; not at hand: {', '.join(not_there)}; they are fetched when a network is there")
+    return said

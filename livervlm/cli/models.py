@@ -11,7 +11,7 @@ def train(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from ..models.trainer import config_for, train_model
-    from ..runs.cross_validation import provenance
+    from ..runs.cells import provenance
     from ..runs.methods import Trained
     from ..scans.lesions import LesionSet
 
@@ -102,7 +102,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 def _answer(model, lesions, arguments):
     from ..base.device import best_device
     from ..models.training import predict as predict_probabilities
-    from ..scans.lesions import images
+    from ..scans.windowing import images
 
     if model.config.phases != lesions.phases:
         raise InputError(

@@ -12,6 +12,7 @@ from ..base.errors import InputError
 from .shared import NOT_FOR_DIAGNOSIS, chosen_profile
 
 WIDTH = 100
+SETTINGS = ("protocol", "pixels", "epochs", "text encoder", "network", "phantom version")
 COLUMNS = {"claim": 32, "printed": 7, "five folds": 17, "population": 22, "verdict": 14}  # with two blanks between
 LEGEND = (
     "printed: difference of the paper's two means, in points. five folds: ours in the paper's protocol. population: "
@@ -21,6 +22,8 @@ LEGEND = (
 
 
 def report(arguments: argparse.Namespace) -> None:
+    import pandas as pd
+
     from ..base.paths import data_file
     from ..runs.results import Runs, claims
     from ..runs.rows import declared
@@ -35,10 +38,10 @@ def report(arguments: argparse.Namespace) -> None:
     for (claim, line), contrast in zip(judged.iterrows(), declared()["contrasts"], strict=True):
         better, worse = (records(contrast[side]) for side in ("better", "worse"))
         lines.append({"claim": claim, **line, **_settings([*better, *worse]), **_cohorts(contrast, better, worse)})
-    if arguments.json:
+    if arguments.form == "json":
         print(json.dumps(lines, indent=1, ensure_ascii=False))
-    elif arguments.csv:
-        _print_csv(lines)
+    elif arguments.form == "csv":
+        pd.DataFrame(lines).to_csv(sys.stdout, index=False)
     else:
         _print_table(lines)
 
@@ -49,20 +52,20 @@ def _settings(records: Iterable[dict]) -> dict[str, str]:
 
     found: dict[str, dict[str, None]] = {}
     for record in records:
-        row, profile = record["row"], record["profile"]
-        reads_text = row["method"] == "train" and row["config"].get("head", Config.head) == "text"
+        row, profile, config = record["row"], record["profile"], record["row"].get("config", {})
+        trained = row["method"] == "train"
+        reads_text = trained and config.get("head", Config.head) == "text"
         one = {
             "protocol": record["protocol"],
             "pixels": profile["size"],
             "epochs": profile["epochs"] * row.get("recipe", {}).get("epochs", 1),
             "text encoder": record["text_encoder"] if reads_text else "none",
-            "network": row["config"].get("encoder", Config.encoder) if row["method"] == "train" else row["method"],
+            "network": config.get("encoder", Config.encoder) if trained else row["method"],
             "phantom version": record["data"]["source"]["version"],
         }
-        for name, value in one.items():
-            found.setdefault(name, {})[str(value)] = None
-    names = ("protocol", "pixels", "epochs", "text encoder", "network", "phantom version")
-    return {name: " / ".join(found.get(name, ["-"])) for name in names}
+        for name in SETTINGS:
+            found.setdefault(name, {})[str(one[name])] = None
+    return {name: " / ".join(found.get(name, ["-"])) for name in SETTINGS}
 
 
 def _cohorts(contrast: dict, better: Sequence[dict], worse: Sequence[dict]) -> dict[str, int]:
@@ -73,12 +76,6 @@ def _cohorts(contrast: dict, better: Sequence[dict], worse: Sequence[dict]) -> d
     planned = declared()["plan"]["cohorts"]
     wanted = min(planned[all_rows()[contrast[side]].set] for side in ("better", "worse"))
     return {"cohorts": len(there), "planned cohorts": wanted}
-
-
-def _print_csv(lines: list[dict]) -> None:
-    import pandas as pd
-
-    pd.DataFrame(lines).to_csv(sys.stdout, index=False)
 
 
 def _print_table(lines: list[dict]) -> None:

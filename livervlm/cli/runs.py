@@ -39,7 +39,7 @@ def _run_rows(arguments: argparse.Namespace) -> None:
 
 
 def _list_rows(arguments: argparse.Namespace) -> None:
-    from ..runs.coverage import coverage
+    from ..runs.cells import coverage
     from ..runs.rows import select
 
     recorded = coverage()

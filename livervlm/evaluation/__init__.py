@@ -2,5 +2,4 @@
 
 import lazy_loader
 
-# The modules that the face of the package shows whole.
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["forensics"])

@@ -20,16 +20,16 @@ from ..models.liver_vlm import LiverVLM
 Score = Callable[[Tensor], Tensor]  # pooled features (B, dim) -> the scores (B, K) to be explained
 
 
-def class_score(model: LiverVLM, order: Tensor | None = None) -> Score:
+def class_score(model: LiverVLM) -> Score:
     """The scores of a model's classes: the cosine with each class's text or prototype (Equation 3), or the FC logit.
 
-    The cosine without its scale, so that maps of models with another temperature can be compared.  order: (B,), of
-    each picture's phases; canonical where it is not given.
+    The cosine without its scale, so that maps of models with another temperature can be compared, for pictures whose
+    phases are in canonical order.
     """
 
     def score(features: Tensor) -> Tensor:
-        at = torch.zeros(len(features), dtype=torch.long, device=features.device) if order is None else order
-        return (model.head if model.config.head == "fc" else model.head.cosine)(features, at)
+        canonical = torch.zeros(len(features), dtype=torch.long, device=features.device)
+        return (model.head if model.config.head == "fc" else model.head.cosine)(features, canonical)
 
     return score
 
@@ -96,6 +96,9 @@ def energy_over_area(values: np.ndarray, part: np.ndarray, within: np.ndarray) -
     if not area or not positive.any():
         return float("nan")
     return positive[part[within]].sum() / positive.sum() / area
+
+
+PART_SCORES = {"precision": precision_over_prevalence, "energy": energy_over_area}
 
 
 @torch.no_grad()

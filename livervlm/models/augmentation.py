@@ -41,8 +41,4 @@ def all_prompts(model: LiverVLM, batch: Batch, generator: torch.Generator) -> Te
     return cross_entropy(logits.flatten(1), order * logits.shape[2] + batch["label"])
 
 
-AUGMENTATIONS: dict[str, Callable] = {
-    "matched": matched,
-    "mismatched": mismatched,
-    "all prompts": all_prompts,
-}
+AUGMENTATIONS: dict[str, Callable] = {"matched": matched, "mismatched": mismatched, "all prompts": all_prompts}

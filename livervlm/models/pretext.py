@@ -106,8 +106,7 @@ class SimSiam(nn.Module):
             *[nn.Linear(dim, dim, bias=False), nn.BatchNorm1d(dim, affine=False)],
         )
         self.predictor = nn.Sequential(
-            *[nn.Linear(dim, bottleneck, bias=False), nn.BatchNorm1d(bottleneck), nn.ReLU()],
-            nn.Linear(bottleneck, dim),
+            *[nn.Linear(dim, bottleneck, bias=False), nn.BatchNorm1d(bottleneck), nn.ReLU()], nn.Linear(bottleneck, dim)
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

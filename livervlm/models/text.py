@@ -120,10 +120,7 @@ def find_weights(spec: TextEncoder) -> Path:
     for candidate in candidates:
         try:
             folder = Path(candidate())
-        except (
-            OSError,
-            ValueError,
-        ):  # not cached; or no network: whatever the hub's client raises derives from these
+        except (OSError, ValueError):  # not cached, or no network: what the hub's client raises derives from these
             continue
         weights = folder / "model.safetensors"
         if weights.exists():

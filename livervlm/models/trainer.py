@@ -17,8 +17,9 @@ from ..base.errors import InputError
 from ..base.paths import written_whole
 from ..base.profiles import Profile
 from ..phantom.cohort import make_cohort
-from ..scans.lesions import LesionSet, images
+from ..scans.lesions import LesionSet
 from ..scans.seeds import seed_of
+from ..scans.windowing import images
 from . import pretext
 from .augmentation import AUGMENTATIONS
 from .encoders import build_encoder

@@ -17,7 +17,8 @@ from ..base.device import best_device
 from ..base.errors import InputError
 from ..base.paths import cache_home, written_whole
 from ..base.progress import bar
-from ..scans.lesions import LesionSet, images
+from ..scans.lesions import LesionSet
+from ..scans.windowing import images
 from .prompts import prompts_by_order
 
 
@@ -114,12 +115,8 @@ def class_embeddings(model: ZeroShotModel, prompts: Sequence[Sequence[str]]) -> 
     return normalize(means, dim=1) if model.ensemble == "features" else means
 
 
-def classify(model: ZeroShotModel, rgb: Tensor, prompts: Sequence[Sequence[str]]) -> Tensor:
-    """Class probabilities (B, C) of pictures (B, 3, H, W) in [0, 1], by one or several prompts a class."""
-    return _probabilities(model, rgb, class_embeddings(model, prompts))
-
-
-def _probabilities(model: ZeroShotModel, rgb: Tensor, classes: Tensor) -> Tensor:
+def probabilities(model: ZeroShotModel, rgb: Tensor, classes: Tensor) -> Tensor:
+    """Class probabilities (B, C) of pictures (B, 3, H, W) in [0, 1].  classes: (C, d), of `class_embeddings`."""
     return (model.logit_scale * model.encode_images(rgb) @ classes.T).softmax(dim=1).cpu()  # (B, C)
 
 
@@ -133,7 +130,7 @@ def zero_shot_probabilities(
     classes = class_embeddings(model, prompts_by_order(template, lesions.classes, lesions.phases)[0])
     batches = bar(np.split(np.arange(len(lesions)), range(32, len(lesions), 32)), "zero-shot", progress)
     pictures = (to_rgb(images(lesions, index), lesions.phases, rgb) for index in batches)
-    return torch.cat([_probabilities(model, part, classes) for part in pictures]).double().numpy()
+    return torch.cat([probabilities(model, part, classes) for part in pictures]).double().numpy()
 
 
 def to_rgb(windowed: Tensor, phases: Sequence[str], how: str) -> Tensor:

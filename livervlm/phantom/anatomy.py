@@ -78,15 +78,8 @@ def paint_surroundings(patient: Patient, anatomy: Anatomy, z: np.ndarray, y: np.
     """Vessels and, where it is in view, the edge of the liver with fat, body wall and ribs beyond it."""
     code = anatomy.code
     portal, hepatic = (grow_trees(patient.rng(name), z, y, x) for name in ("portal vein", "hepatic vein"))
-    beside = portal[portal[:, 6] > 1.5] + (
-        0,
-        1.4,
-        1.4,
-        0,
-        1.4,
-        1.4,
-        0,
-    )  # mm: an artery runs along larger portal branches
+    # An artery runs beside larger portal branches, mm off both their ends.
+    beside = portal[portal[:, 6] > 1.5] + np.array([0, 1.4, 1.4, 0, 1.4, 1.4, 0])
     paint_pieces(code, z, y, x, beside * (1, 1, 1, 1, 1, 1, 0.4), anatomy.add("artery"))
     paint_pieces(code, z, y, x, portal, anatomy.add("portal vein"))
     paint_pieces(code, z, y, x, hepatic, anatomy.add("hepatic vein"))

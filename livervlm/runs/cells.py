@@ -1,28 +1,25 @@
 """The unit of work: a row on a cohort, in the paper's protocol with one group left out.  It leaves one record."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..base.cache import changed, short_hash
 from ..base.errors import InputError
-from ..base.profiles import Profile
+from ..base.paths import data_file
+from ..base.profiles import PROFILES, Profile
 from ..evaluation.metrics import calibration, confusion, macro_auc
 from ..phantom.patients import N_GROUPS, PHANTOM_VERSION
-from .protocols import PROTOCOLS
+from ..scans.lesions import LesionSet
+from .methods import Answer, Method
 from .records import data_provenance, run_provenance
-from .rows import Row, declared
-
-if TYPE_CHECKING:  # slow to import, and whoever lists rows needs none of it
-    from ..scans.lesions import LesionSet
-    from .methods import Answer, Method
+from .rows import PROTOCOLS, Row, all_rows, declared
 
 CURVE = 5  # epochs between two points of a learning curve
 
@@ -89,29 +86,36 @@ class Cell:
             else:
                 found = fold_answers(method, lesions, self.fold, self.profile, self.cohort)
         row = {"name": self.row.name, "set": self.row.set, "cohort": self.row.cohort, "pools": self.row.pools}
-        about = method.about(lesions, self.profile)
         return {
-            **run_provenance(),
-            "row": row | {key: value for key, value in about.items() if key not in ("model", "text_encoder")},
+            **provenance(lesions, method, self.profile, self.cohort),
+            "row": {**row, "method": method.name, **asdict(method)},
             "protocol": self.protocol,
             "cohort": self.cohort,
             "fold": self.fold,
-            "profile": changed(self.profile),
-            "text_encoder": about.get("text_encoder"),
-            "seed": self.cohort,
-            "data": data_provenance(lesions),
             **found,
             "seconds": round(time.monotonic() - start, 1),
         }
 
 
+def coverage(out: Path | None = None, test_patients: int = 2000) -> pd.DataFrame:
+    """A line for each row: cohorts there and planned, cohorts of five folds, and why one is open.
+
+    Records are counted by their names and not read.
+    """
+    out, planned, lines = out or data_file("results"), declared()["plan"]["cohorts"], {}
+    for row in all_rows().values():
+        first = {
+            name: cells([row], name, 1, PROFILES["recorded"], test_patients)[0] for name in ("population", "paper")
+        }
+        cohorts, folds = (len(cell.siblings(out)) for cell in first.values())
+        wanted, whole = planned.get(row.set, 0), folds // N_GROUPS
+        why = "" if cohorts or whole else "no record yet" if wanted else f"needs {row.method.needs}"
+        lines[row.name] = {"set": row.set, "cohorts": cohorts, "planned": wanted, "of five folds": whole, "open": why}
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
 def fold_answers(
-    method: Method,
-    lesions: LesionSet,
-    fold: int,
-    profile: Profile,
-    seed: int,
-    tested: LesionSet | None = None,
+    method: Method, lesions: LesionSet, fold: int, profile: Profile, seed: int, tested: LesionSet | None = None
 ) -> dict[str, Any]:
     """What a record keeps of a fold: the method fitted to the other groups, and its answers for the one left out.
 
@@ -154,6 +158,12 @@ def patient_answers(prob: np.ndarray, pool: LesionSet) -> dict[str, Any]:
 def smallest(counts: np.ndarray) -> np.ndarray:
     """Whole numbers from 0 up in the smallest type that holds them."""
     return counts.astype(np.min_scalar_type(counts.max()))
+
+
+def provenance(lesions: LesionSet, method: Method, profile: Profile, seed: int) -> dict[str, Any]:
+    """What a number of a fitted method needs beside it: code, data, settings, versions, device."""
+    about = {"data": data_provenance(lesions), "profile": changed(profile), "seed": seed, "text_encoder": None}
+    return {**run_provenance(), **about, **method.about(lesions, profile)}
 
 
 @contextmanager

@@ -17,8 +17,7 @@ from ..phantom.cohort import make_cohort
 from ..phantom.patients import PHANTOM_VERSION, Knobs, shared_out
 from ..scans.lesions import LesionSet
 from ..scans.seeds import seed_of
-from .protocols import PROTOCOLS
-from .rows import declared
+from .rows import PROTOCOLS, declared
 
 if TYPE_CHECKING:  # cells are run with what stands here
     from .cells import Cell

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..base.cache import changed, short_hash
 from ..base.code import code_key
+from ..base.device import best_device
 from ..base.errors import InputError
 from ..base.paths import cache_home
 from ..base.profiles import Profile, current_profile
 from ..evaluation.outcome import Outcome
 from ..scans.conventions import LIVER_VLM_CLASSES
 from ..scans.lesions import LesionSet
-from .cells import fold_answers, one_thread
+from .cells import fold_answers, one_thread, provenance
 from .methods import Method, Trained
-from .records import data_provenance, read_record, run_provenance
+from .records import data_provenance, read_record
 from .runner import run
 
 
@@ -70,7 +72,8 @@ def cross_validate(
         settings.append(tested.fingerprint())
     key = short_hash(settings, 10)
     folds = [Fold(lesions, method, profile, seed, group, tested, key) for group, _, _ in lesions.folds()]
-    out = records or cache_home() / "folds" / code_key(__name__)[:12]
+    made_by = [code_key(__name__), torch.__version__, best_device().type]
+    out = records or cache_home() / "folds" / short_hash(made_by)
     run(folds, out, name="folds", wait=True, progress=progress)
     return outcome_of(read_record(fold.path(out)) for fold in folds)
 
@@ -91,9 +94,3 @@ def outcome_of(records: Iterable[dict]) -> Outcome:
 def classes_of(record: dict) -> tuple[str, ...]:
     """The classes of a record's data; a record from before they travelled has the four of Liver-VLM."""
     return tuple(record.get("data", {}).get("classes", LIVER_VLM_CLASSES))
-
-
-def provenance(lesions: LesionSet, method: Method, profile: Profile, seed: int) -> dict[str, Any]:
-    """What a number of a fitted method needs beside it: code, data, settings, versions, device."""
-    about = {"data": data_provenance(lesions), "profile": changed(profile), "seed": seed}
-    return {**run_provenance(), **about, "text_encoder": None, **method.about(lesions, profile)}

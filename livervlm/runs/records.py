@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
 from ..base.errors import InputError
 from ..base.paths import written_whole
+from ..scans.lesions import LesionSet
 
 SCHEMA = "livervlm.record/2"
 # Records of schema 1 have no arrays: the counts of a pool's patients are a digit each, in one string.
@@ -42,8 +44,8 @@ def run_provenance() -> dict:
     }
 
 
-def data_provenance(lesions) -> dict:
-    """Where a `LesionSet` comes from, which one it is, and what its classes and phases are."""
+def data_provenance(lesions: LesionSet) -> dict:
+    """Where a set comes from, which one it is, and what its classes and phases are."""
     about = {"source": lesions.source, "fingerprint": lesions.fingerprint(), "cohort_key": lesions.cohort_key()}
     return {**about, "classes": lesions.classes, "phases": lesions.phases}
 
@@ -53,8 +55,6 @@ def write_record(path: str | Path, record: dict) -> None:
 
     That file is written first: where the record is there, its arrays are.
     """
-    from safetensors.numpy import save_file
-
     path, arrays = Path(path), dict(_arrays(record))
     if arrays:
         with written_whole(path.with_suffix(".safetensors")) as temporary:
@@ -92,8 +92,6 @@ def _arrays(part: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
 
 
 def _put_arrays_back(record: dict, path: Path) -> None:
-    from safetensors.numpy import load_file
-
     if not path.is_file() or _digest_of_file(path) != record["arrays"]:
         raise InputError(f"{path}: the arrays of this record are missing or changed; delete the record and run again")
     for place, array in load_file(path).items():

@@ -20,9 +20,8 @@ from ..phantom.patients import N_GROUPS
 from . import rows
 from .cells import Cell, cells
 from .cross_validation import classes_of, outcome_of
-from .protocols import PROTOCOLS
 from .records import read_record
-from .rows import Row, declared
+from .rows import PROTOCOLS, Row, declared
 
 NO_VERDICT = "no verdict yet"
 LINE = ["difference", "sd", "low", "high", "low 90", "high 90", "n"]  # of a comparison
@@ -152,10 +151,8 @@ class Runs:
             else:
                 values = self.patients(row.name).mean(axis=1).to_numpy()
                 spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
-                line |= {
-                    "ours": f"{np.mean(values):.2f}{spread}" if len(values) else "-",
-                    "n": f"{len(values)} cohorts",
-                }
+                ours = f"{np.mean(values):.2f}{spread}" if len(values) else "-"
+                line |= {"ours": ours, "n": f"{len(values)} cohorts"}
             lines[row.name] = line
         return pd.DataFrame.from_dict(lines, orient="index")
 
@@ -213,13 +210,6 @@ def _line(difference: pd.Series) -> dict:
     if n < 2:
         return {"difference": difference.mean(), "n": n}
     found = mean_t(difference.to_numpy())
-    (low, high), (low_90, high_90) = found.interval(), found.interval(0.9)
-    return {
-        "difference": found.difference,
-        "sd": difference.std(),
-        "low": low,
-        "high": high,
-        "low 90": low_90,
-        "high 90": high_90,
-        "n": n,
-    }
+    return dict(
+        zip(LINE, (found.difference, difference.std(), *found.interval(), *found.interval(0.9), n), strict=True)
+    )

@@ -1,4 +1,4 @@
-"""The rows of the paper's tables and the controls, as `data/rows.json` declares them."""
+"""The rows of the paper's tables and the controls, as `data/rows.json` declares them, and the protocols they run by."""
 
 import functools
 import json
@@ -14,6 +14,26 @@ from ..models.settings import Config, Recipe
 from .methods import METHODS, Method, Trained
 
 KEYS = ("name", "set", "printed", "method", "cohort", "pools")  # of an entry, beside those of its method
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """cohorts, pool: the uses in `seeds.SEEDS` of its cohorts and of its test patients.
+
+    Without a pool every cohort is cross-validated over its own groups.  With one it is trained on whole, and its
+    phantom is drawn anew.  curves: keep a learning curve on the test patients.
+    """
+
+    cohorts: str
+    pool: str | None = None
+    curves: bool = False
+
+
+PROTOCOLS = {
+    "paper": Protocol("book"),
+    "population": Protocol("population", "population pool"),
+    "development": Protocol("development", "development pool", curves=True),  # settings are chosen on it; none compared
+}
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def run(
     """
     missing = [work for work in todo if not work.path(out).exists()]
     counts = {"before": len(todo) - len(missing), "now": 0, "elsewhere": 0}
-    jobs = jobs or default_jobs(len(missing))
+    jobs = jobs or (1 if best_device().type == "cuda" else max(min(cpu_count(), len(missing)), 1))
     with ExitStack() as stack:
         if dask:
             from distributed import Client
@@ -60,11 +60,6 @@ def run(
         for done in bar(ran, name, progress, total=len(todo), initial=counts["before"]):
             counts["now" if done else "elsewhere"] += 1
     return counts
-
-
-def default_jobs(most: int) -> int:
-    """One process on a GPU, which is one device; else one a core, as far as there is work for it."""
-    return 1 if best_device().type == "cuda" else max(min(cpu_count(), most), 1)
 
 
 def run_one(work: Work, out: str | Path, wait: bool = False) -> bool:

@@ -7,14 +7,12 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
-from torch import Tensor
 
 from ..base.errors import InputError
 from ..base.paths import written_whole
-from .conventions import CANONICAL, LIVER_VLM_CLASSES, WINDOW
+from .conventions import CANONICAL, LIVER_VLM_CLASSES
 
 FORMAT = "livervlm.LesionSet/1"
 
@@ -142,12 +140,6 @@ def pack_masks(masks: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndar
     return sum(mask.astype(np.uint8) << names.index(name) for name, mask in masks.items())
 
 
-def window(hu: Tensor, bounds: tuple[float, float] = WINDOW) -> Tensor:
-    """Clip Hounsfield units to a window and scale to [-1, 1], float32, same shape and device."""
-    low, high = bounds
-    return (hu.float().clamp(low, high) - low) * (2 / (high - low)) - 1
-
-
 def assign_groups(label: np.ndarray, patient: np.ndarray, n_groups: int = 5, seed: int = 0) -> np.ndarray:
     """Split patients into groups 1..n with classes balanced, slices of one patient together.  (N,) int64."""
     from sklearn.model_selection import StratifiedGroupKFold  # slow to import, needed for new data only
@@ -164,11 +156,6 @@ def assign_groups(label: np.ndarray, patient: np.ndarray, n_groups: int = 5, see
     for number, (_, test) in enumerate(splitter.split(label, label, patient), start=1):
         group[test] = number
     return group
-
-
-def images(lesions: LesionSet, index: np.ndarray | slice = slice(None), bounds: tuple[float, float] = WINDOW) -> Tensor:
-    """The windowed images of some slices, (n, P, H, W) float32 on the CPU."""
-    return window(torch.tensor(lesions.hu[index]), bounds)
 
 
 def displace(lesions: LesionSet, sd: float, seed: int = 0) -> LesionSet:

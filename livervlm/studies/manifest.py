@@ -21,7 +21,7 @@ OPTIONAL = ("mask", "mask_value", "box", "group")
 
 
 @dataclass(frozen=True)
-class Row:
+class ListedLesion:
     """One lesion of the manifest, checked as far as it can be without reading a volume."""
 
     number: int  # as a spreadsheet counts: the header is row 1
@@ -37,7 +37,6 @@ class Row:
 def import_studies(
     manifest: str | Path,
     size: int,
-    margin: float = 1.5,
     n_groups: int = 5,
     progress: bool = True,
     seed: int = 0,
@@ -66,7 +65,7 @@ def import_studies(
     for row in bar(rows, "lesions", progress):
         with _named(f"{manifest} row {row.number}", row):
             study = read_study(row.phases, row.masks, row.box, row.mask_value)
-            rois.append(extract_rois(study, size, phases=phases, margin=margin))
+            rois.append(extract_rois(study, size, phases=phases))
     slices = [len(r.hu) for r in rois]
     masked = all(r.masks for r in rois)
     return LesionSet(
@@ -79,7 +78,7 @@ def import_studies(
         phases=phases,
         masks=np.concatenate([r.masks["lesion"] for r in rois]).astype(np.uint8) if masked else None,
         mask_names=("lesion",) if masked else (),
-        source={"kind": "import", "rows": str(len(rows)), "margin": f"{margin:g}", "seed": str(seed)},
+        source={"kind": "import", "rows": str(len(rows)), "seed": str(seed)},
     )
 
 
@@ -93,7 +92,7 @@ def parse_box(text: str) -> tuple[int, int, int, int, int, int]:
 
 
 @contextmanager
-def _named(where: str | Path, row: Row | None = None) -> Iterator[None]:
+def _named(where: str | Path, row: ListedLesion | None = None) -> Iterator[None]:
     """Say in which table and row an error is, and with which column in place of its path.
 
     A path often holds the patient's name; for the same reason the original error is not chained.
@@ -110,7 +109,7 @@ def _named(where: str | Path, row: Row | None = None) -> Iterator[None]:
         raise InputError(f"{where}: {message}") from None
 
 
-def _read_manifest(manifest: Path, classes: Sequence[str]) -> tuple[tuple[str, ...], list[Row]]:
+def _read_manifest(manifest: Path, classes: Sequence[str]) -> tuple[tuple[str, ...], list[ListedLesion]]:
     """The phases that have a column, in canonical order, and the rows."""
     if not manifest.is_file():
         raise InputError(f"{manifest}: no such file")
@@ -131,7 +130,7 @@ def _read_manifest(manifest: Path, classes: Sequence[str]) -> tuple[tuple[str, .
     misfit = [column for column in columns if column not in known or columns.count(column) > 1]
     if misfit:
         raise InputError(f"{manifest} row 1: column {misfit[0]!r}; use each once of {', '.join(known)}")
-    rows: list[Row] = []
+    rows: list[ListedLesion] = []
     for cells in reader:
         with _named(f"{manifest} row {reader.line_num}"):
             if None in cells:
@@ -147,7 +146,9 @@ def _read_manifest(manifest: Path, classes: Sequence[str]) -> tuple[tuple[str, .
     return phases, rows
 
 
-def _parse(cells: dict[str, str], number: int, folder: Path, phases: Sequence[str], classes: Sequence[str]) -> Row:
+def _parse(
+    cells: dict[str, str], number: int, folder: Path, phases: Sequence[str], classes: Sequence[str]
+) -> ListedLesion:
     if not cells["patient"]:
         raise InputError("patient is empty; give any text, the same for all lesions of a patient")
     if cells["label"] not in classes:
@@ -162,7 +163,7 @@ def _parse(cells: dict[str, str], number: int, folder: Path, phases: Sequence[st
     for column, file in files.items():
         if not file.exists():
             raise InputError(f"{column}: no such file or folder; paths are relative to the folder of the CSV")
-    return Row(
+    return ListedLesion(
         number=number,
         patient=cells["patient"],
         label=classes.index(cells["label"]),

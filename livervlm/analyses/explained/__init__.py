@@ -12,17 +12,11 @@ faithfulness: does a larger claim for a part go with a larger fall of the score 
 `python -m livervlm.analyses.explained` trains the networks and writes a record of each and one of the baselines.
 """
 
-from .networks import ARMS, shipped_network
-from .patients import slices_without
-from .summary import faithfulness, faithfulness_within_patients, localisation, read_records, record_table
-
-__all__ = [
-    "ARMS",
-    "faithfulness",
-    "faithfulness_within_patients",
-    "localisation",
-    "read_records",
-    "record_table",
-    "shipped_network",
-    "slices_without",
-]
+from .networks import ARMS as ARMS
+from .networks import shipped_network as shipped_network
+from .patients import slices_without as slices_without
+from .summary import faithfulness as faithfulness
+from .summary import faithfulness_within_patients as faithfulness_within_patients
+from .summary import localisation as localisation
+from .summary import read_records as read_records
+from .summary import record_table as record_table

@@ -12,21 +12,14 @@ from scipy.ndimage import sobel
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, pad
 
-from ...evaluation.grad_cam import (
-    class_score,
-    energy_over_area,
-    grad_cam,
-    on_pixels,
-    phase_effect,
-    precision_over_prevalence,
-)
+from ...evaluation.grad_cam import PART_SCORES, class_score, grad_cam, on_pixels, phase_effect
 from ...models.liver_vlm import LiverVLM
 from ...phantom.anatomy import PARTS
-from ...scans.lesions import images
+from ...scans.windowing import images
 from .networks import cascading_randomisation
 from .patients import Counterfactuals
 
-SCORE_COLUMNS = "slice", "part", "precision", "energy", "mass"
+SCORE_COLUMNS = "slice", "part", *PART_SCORES, "mass"
 PLACE = 32  # pixels: the side of a place of ResNet18's map
 SHIFT = PLACE // 2
 SANITY_EVERY = 6  # patients: the check that draws weights anew maps each of them once a stage
@@ -117,7 +110,7 @@ def score_maps(maps: Tensor, patients: Counterfactuals) -> dict[str, list]:
         part = patients.part_mask(name)
         for i in range(len(part)) if name in ("lesion", "edge") else patients.without.get(name, ([],))[0]:
             within = np.ones_like(lesion[i]) if name == "lesion" else lesion[i]
-            values = [score(on_slices[i], part[i], within) for score in (precision_over_prevalence, energy_over_area)]
+            values = [score(on_slices[i], part[i], within) for score in PART_SCORES.values()]
             values.append((on_slices[i] * part[i]).mean())
             for column, value in zip(columns, (int(i), name, *_rounded(values)), strict=True):
                 columns[column].append(value)

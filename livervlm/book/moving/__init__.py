@@ -6,19 +6,10 @@ in a notebook that is not trusted, a still picture takes their place.
 Each figure is one Python file with its script beside it; `shared` holds what all of them need.
 """
 
-from .interval_and_pairs import interval_and_pairs
-from .map_reader import map_reader
-from .phase_order import phase_order
-from .shared import MovingFigure
-from .similarity_space import similarity_space
-from .window_level import WINDOWS, window_level
-
-__all__ = [
-    "WINDOWS",
-    "MovingFigure",
-    "interval_and_pairs",
-    "map_reader",
-    "phase_order",
-    "similarity_space",
-    "window_level",
-]
+from .interval_and_pairs import interval_and_pairs as interval_and_pairs
+from .map_reader import map_reader as map_reader
+from .phase_order import phase_order as phase_order
+from .shared import MovingFigure as MovingFigure
+from .similarity_space import similarity_space as similarity_space
+from .window_level import WINDOWS as WINDOWS
+from .window_level import window_level as window_level

@@ -1,22 +1,18 @@
 """What every method has in common."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from ...base.cache import changed
 from ...base.errors import InputError
 from ...base.profiles import Profile
-
-if TYPE_CHECKING:  # both are slow to import
-    import numpy as np
-
-    from ...scans.lesions import LesionSet
+from ...scans.lesions import LesionSet
 
 # Slices of a set, by position, -> their class probabilities, (n, C) float64.
-Answer = Callable[["LesionSet", "np.ndarray"], "np.ndarray"]
+Answer = Callable[[LesionSet, np.ndarray], np.ndarray]
 Watch = Callable[[Answer, int], None] | None  # called after an epoch with what would answer now, and the epochs done
 
 

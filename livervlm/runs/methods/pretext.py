@@ -1,19 +1,15 @@
 """A pretext by itself, measured on slices that it has not seen."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from ...base.profiles import Profile
 from ...models.settings import Recipe
+from ...scans.lesions import LesionSet
 from .method import Fitted, Method, Watch
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ...scans.lesions import LesionSet
 
 MOST = 500  # slices of a pool that are measured, evenly picked
 
@@ -33,7 +29,7 @@ class Pretext(Method):
         from ...base.device import best_device
         from ...models import pretext
         from ...models.trainer import config_for, pretrain
-        from ...scans.lesions import images
+        from ...scans.windowing import images
 
         config = config_for(lesions, profile, **self.config)
         learned = images(lesions, train, config.window)

@@ -1,17 +1,13 @@
 """Measures of rings and texture, and trees: the baseline without a network."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
+
+import numpy as np
 
 from ...base.profiles import Profile
+from ...scans.lesions import LesionSet
 from .method import Fitted, Method, Watch
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ...scans.lesions import LesionSet
 
 
 @dataclass(frozen=True)

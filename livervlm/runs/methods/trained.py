@@ -1,20 +1,15 @@
 """Liver-VLM, trained by a recipe; with another head, the networks that it is compared with."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from ...base.profiles import Profile
 from ...models.settings import Recipe
+from ...scans.lesions import LesionSet
 from .method import Answer, Fitted, Method, Watch
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ...models.liver_vlm import LiverVLM
-    from ...scans.lesions import LesionSet
 
 
 @dataclass(frozen=True)
@@ -53,11 +48,11 @@ class Trained(Method):
     def fit(self, lesions: LesionSet, train: np.ndarray, profile: Profile, seed: int, watch: Watch = None) -> Fitted:
         from ...models.trainer import config_for, train_model
         from ...models.training import predict
-        from ...scans.lesions import images
+        from ...scans.windowing import images
 
         config = config_for(lesions, profile, **self.config)
 
-        def answering(model: LiverVLM) -> Answer:
+        def answering(model) -> Answer:
             def answer(tested: LesionSet, at: np.ndarray) -> np.ndarray:
                 prob = predict(model, images(tested, at, config.window), every_order=self.recipe.every_order)
                 return prob.double().numpy()
@@ -74,14 +69,11 @@ class Trained(Method):
         return Fitted(answering(model), found)
 
 
-def _class_cosines(model: LiverVLM) -> dict[str, list]:
+def _class_cosines(model) -> dict[str, list]:
     """Between the classes' vectors, (C, C), as the text encoder and as FC_T make them."""
     import torch
     from torch.nn.functional import normalize
 
     with torch.inference_mode():
-        vectors = {
-            "before FC_T": normalize(model.head.text[0], dim=1),
-            "after FC_T": model.head.class_embeddings()[0],
-        }
+        vectors = {"before FC_T": normalize(model.head.text[0], dim=1), "after FC_T": model.head.class_embeddings()[0]}
         return {name: (v @ v.T).cpu().double().numpy().round(4).tolist() for name, v in vectors.items()}

@@ -1,18 +1,14 @@
 """A published vision-language model, asked as it is."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
+
+import numpy as np
 
 from ...base.profiles import Profile
+from ...scans.lesions import LesionSet
 from .method import Fitted, Method, Watch
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ...scans.lesions import LesionSet
 
 
 @dataclass(frozen=True)
