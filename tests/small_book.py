@@ -8,13 +8,14 @@ import sys
 PACKAGE = {
     "__init__.py": "import lazy_loader\n\n__version__ = '1'\n__getattr__, __dir__, __all__ = "
     "lazy_loader.attach_stub(__name__, __file__)\n",
-    "__init__.pyi": "from . import metrics as metrics\nfrom .book import figures as figures\n"
+    "__init__.pyi": "from . import metrics as metrics, other as other\nfrom .book import figures as figures\n"
     "from .models.vlm import Model as Model\nfrom .results import Runs as Runs\n",
     "paths.py": "def data_file(name):\n    return name\n",
     "metrics.py": "def auc():\n    return 1\n",
     "results.py": "from .paths import data_file\n\n\ndef Runs():\n    return data_file('results')\n",
     "other.py": "def Model():\n    return 7\n\n\ndef Runs():\n    return 8\n",
-    "models/__init__.py": "",
+    "models/__init__.py": "import lazy_loader\n\n__getattr__, __dir__, __all__ = "
+    "lazy_loader.attach(__name__, ['parts'])\n",
     "models/parts.py": "def part():\n    return 2\n",
     "models/vlm.py": "from ..metrics import auc\n\n\ndef Model():\n    from . import parts\n\n"
     "    return auc() + parts.part()\n",

@@ -19,7 +19,7 @@ from jupyter_cache import get_cache
 from jupyter_cache.cache.db import NbCacheRecord
 from pages import Book, Source
 
-from livervlm.base.code import EVERYTHING, Package, called
+from livervlm.base.code import EVERYTHING, Package
 from livervlm.base.paths import written_whole
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,23 +134,24 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 @cache
-def _words(tree: ast.Module) -> set[str]:
-    """All names that the code of `tree` uses, alone or after a dot."""
-    nodes = list(ast.walk(tree))
-    names = {node.id for node in nodes if isinstance(node, ast.Name)}
-    names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    return names | {node.name for node in nodes if isinstance(node, ast.alias)}
+def _words(tree: ast.Module) -> set[str | None]:
+    """All names in the code of `tree`, alone, after a dot or in an import."""
+    return {getattr(node, field, None) for node in ast.walk(tree) for field in ("id", "attr", "name")}
 
 
 @cache
 def _reads_records(tree: ast.Module) -> bool:
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and called(node) == "data_file"]
-    return any(_names_records([*call.args, *(keyword.value for keyword in call.keywords)][0]) for call in calls)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(ast.Name("data_file") | ast.Attribute(_, "data_file"), args, keywords):
+                if _names_records([*args, *(keyword.value for keyword in keywords)][0]):
+                    return True
+    return False
 
 
 def _names_records(given: ast.expr) -> bool:
     match given:
-        case ast.Constant(value=start) | ast.JoinedStr(values=[ast.Constant(value=start), *_]):
+        case ast.Constant(start) | ast.JoinedStr([ast.Constant(start), *_]):
             return start.startswith("results")
         case ast.JoinedStr():  # f"{name}.csv" is a file of `data/` itself
             return False
