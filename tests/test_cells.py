@@ -1,12 +1,14 @@
 """Rows are declared whole; cells run once, stop anywhere, go on, and never run twice at the same time."""
 
+import inspect
 import json
 import os
 import re
 import signal
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -17,15 +19,16 @@ from livervlm.base.errors import InputError
 from livervlm.base.paths import data_file
 from livervlm.cli import main
 from livervlm.models.settings import Config, Recipe
+from livervlm.phantom.cohort import make_cohort
 from livervlm.runs import cells as module
 from livervlm.runs import cohorts
 from livervlm.runs import rows as declarations
 from livervlm.runs.cells import Cell, cells
 from livervlm.runs.cohorts import cohort_of, pool_of
-from livervlm.runs.methods import Trained
+from livervlm.runs.methods import Method, Trained
 from livervlm.runs.records import SCHEMA, read_record, write_record
 from livervlm.runs.results import Runs
-from livervlm.runs.rows import Row, all_rows, declared, read_declared, select
+from livervlm.runs.rows import COHORT, Row, all_rows, declared, read_declared, select
 from livervlm.runs.runner import run, run_one
 from livervlm.scans.conventions import CLASS_NAMES, LIVER_VLM_CLASSES
 from livervlm.scans.lesions import LesionSet
@@ -132,23 +135,47 @@ ROW = {"name": "mine", "set": "core"}
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({**ROW, "colour": 1}, "row 'mine' has 'colour': the method train knows cohort, config, method"),
+        ({**ROW, "colour": 1}, "row 'mine' has 'colour' in its entry: it may have cohort, config, method"),
         ({**ROW, "method": "forest"}, "row 'mine' has method 'forest': choose one of train, pretext, radiomics"),
-        (
-            {**ROW, "config": {"tempalte": "simple"}},
-            "row 'mine' has a config with 'tempalte': it may have class_names",
-        ),
-        ({**ROW, "config": {"classes": ["CYST"]}}, "row 'mine' has a config with 'classes'"),
-        ({**ROW, "recipe": {"steps": 3}}, "row 'mine' has a recipe with 'steps': it may have augmentation"),
-        ({**ROW, "method": "radiomics", "config": {}}, "row 'mine' has 'config': the method radiomics knows"),
+        ({**ROW, "config": {"tempalte": 1}}, "row 'mine' has 'tempalte' in config: it may have class_names, encoder"),
+        ({**ROW, "config": {"classes": ["CYST"]}}, "row 'mine' has 'classes' in config"),
+        ({**ROW, "recipe": {"steps": 3}}, "row 'mine' has 'steps' in recipe: it may have augmentation"),
+        ({**ROW, "recipe": {"init": "magic"}}, "row 'mine' recipe: init 'magic' is unknown: choose one of scratch"),
+        ({**ROW, "cohort": {"patient": 20}}, "row 'mine' has 'patient' in cohort: it may have aligned, classes, pat"),
+        ({**ROW, "method": "radiomics", "config": {}}, "row 'mine' has 'config' in its entry"),
+        ({**ROW, "method": "zero_shot", "zero_shot": {"modle": "clip"}}, "row 'mine' zero_shot: name the `model`"),
+        ({**ROW, "method": ["train"]}, "row 'mine' cannot be read: "),
+        ({**ROW, "printed": [7, "Model 0"]}, "row 'mine' cannot be read: "),
         ({**ROW, "pools": ["noon"]}, "row 'mine' is tested on 'noon': the pools are standard"),
         ({"name": "mine"}, "row 'mine' has no 'set'"),
+        ({**ROW, "name": "radiomics"}, "row 'radiomics' stands there twice"),
     ],
 )
 def test_a_row_that_is_wrong_is_refused_by_its_name(tmp_path, entry, message):
     with pytest.raises(InputError, match=rf"rows\.json: {message}") as caught:
         read_declared(broken(tmp_path, lambda found: found["rows"].append(entry)))
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_json_is_refused(tmp_path):
+    (tmp_path / "rows.json").write_text('{"rows": [}')
+    with pytest.raises(InputError, match=r"rows\.json: not JSON, Expecting value: line 1"):
+        read_declared(tmp_path / "rows.json")
+
+
+def test_a_row_may_give_arguments_of_a_cohort_that_there_are():
+    assert set(inspect.signature(make_cohort).parameters) >= COHORT
+
+
+def test_a_method_may_have_settings_of_any_kind():
+    @dataclass(frozen=True)
+    class Own(Method):
+        name: ClassVar[str] = "own"
+        k: int = 5
+        recipe: Recipe = field(default_factory=Recipe)
+
+    assert Own().settings == {}
+    assert Own(k=0, recipe=Recipe(epochs=2)).settings == {"k": 0, "recipe": {"epochs": 2}}
 
 
 def test_a_row_that_is_compared_needs_a_plan(tmp_path):

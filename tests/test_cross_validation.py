@@ -276,6 +276,9 @@ def test_without_a_folder_folds_lie_in_the_cache_by_data_settings_and_code(valid
     monkeypatch.setattr("livervlm.runs.cross_validation.code_key", lambda *modules: "other code")
     validate()
     assert len(trainings) == 10
+    monkeypatch.setattr("livervlm.runs.cross_validation.templates", lambda: {"simple": ["{class}"]})
+    validate()
+    assert len(trainings) == 15
 
 
 def test_any_method_is_cross_validated(toy, quick, empty_cache):

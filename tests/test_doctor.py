@@ -61,7 +61,7 @@ def test_an_empty_home_gives_one_screen_without_a_name_and_stays_empty(machine):
     assert "cache ~/.cache/livervlm: 0 MB, and " in said
     assert f"! zero-shot at hand: none; not at hand: {', '.join(BASELINES)}" in said
     assert "! ImageNet no weights in ~/.cache/torch/hub/checkpoints" in said
-    assert "Grad-CAM the chapter's network is here" in said
+    assert "Grad-CAM net here" in said
     assert lines[-1] == "Models can be trained here. What else is wanted stands in the lines with !."
     assert list(machine.home.rglob("*")) == []
 

@@ -17,7 +17,7 @@ from livervlm.book import exercises
 from livervlm.evaluation import comparisons
 from livervlm.evaluation.comparisons import paired_t
 from livervlm.models.tiny_clip import info_nce
-from livervlm.scans import lesions
+from livervlm.scans import windowing
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "tools"))
@@ -601,7 +601,7 @@ def in_order_of_files(patient, seed):
 @pytest.mark.parametrize(
     ("name", "answer"),
     [
-        ("window", lambda hu, low, high: lesions.window(torch.tensor(hu), (low, high))),
+        ("window", lambda hu, low, high: windowing.window(torch.tensor(hu), (low, high))),
         ("window", lambda hu, low, high: np.interp(hu, [low, high], [-1, 1])),
         (
             "washes_out",

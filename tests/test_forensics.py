@@ -354,7 +354,8 @@ def test_figures_show_every_fold_and_both_intervals():
     assert [segment[0, 0] for segment in means.get_segments()] == folds.mean(axis=1).tolist()
     assert [fold.get_offsets()[:, 0].tolist() for fold in dots] == folds.T.to_numpy().tolist()
     lines = recovered_comparisons()
-    (axis,) = figures.forest(lines).axes
+    of_folds = {"corrected": ("corrected low", "corrected high"), "plain": ("low", "high")}
+    (axis,) = figures.forest(lines, intervals=of_folds).axes
     corrected, plain, _ = axis.collections
     for drawn, ends in ((corrected, ["corrected low", "corrected high"]), (plain, ["low", "high"])):
         assert [s[:, 0].tolist() for s in drawn.get_segments()] == lines[ends].to_numpy().tolist()

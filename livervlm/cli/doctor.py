@@ -30,7 +30,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is imported: it answers from its cache alone
     looks = {"torch": _torch, "device": _device, "cache": _cache}
     looks |= {f"[{extra}]": partial(_extra, extra) for extra in EXTRAS}
-    looks |= {"text encoders": _text, "zero-shot": _zero_shot, "ImageNet": _imagenet, "Grad-CAM": _explained}
+    looks |= {"text encoders": _text, "zero-shot": _zero_shot, "ImageNet": _imagenet, "Grad-CAM net": _explained}
     _print_line("livervlm", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
     fails = []
     for name, look in looks.items():
@@ -128,8 +128,7 @@ def _imagenet() -> str:
 
 
 def _explained() -> str:
-    weights = data_file("explained") / "model.safetensors"
-    return "the chapter's network is here" if weights.exists() else "the chapter's network is fetched when it is wanted"
+    return "here" if (data_file("explained") / "model.safetensors").exists() else "fetched when it is wanted"
 
 
 def _at_hand(looks: dict[str, Callable[[], Path]], before: str = "") -> str:

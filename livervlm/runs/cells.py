@@ -104,10 +104,8 @@ def coverage(out: Path | None = None, test_patients: int = 2000) -> pd.DataFrame
     """
     out, planned, lines = out or data_file("results"), declared()["plan"]["cohorts"], {}
     for row in all_rows().values():
-        first = {
-            name: cells([row], name, 1, PROFILES["recorded"], test_patients)[0] for name in ("population", "paper")
-        }
-        cohorts, folds = (len(cell.siblings(out)) for cell in first.values())
+        first = (cells([row], name, 1, PROFILES["recorded"], test_patients)[0] for name in ("population", "paper"))
+        cohorts, folds = (len(cell.siblings(out)) for cell in first)
         wanted, whole = planned.get(row.set, 0), folds // N_GROUPS
         why = "" if cohorts or whole else "no record yet" if wanted else f"needs {row.method.needs}"
         lines[row.name] = {"set": row.set, "cohorts": cohorts, "planned": wanted, "of five folds": whole, "open": why}

@@ -16,6 +16,7 @@ from ..base.errors import InputError
 from ..base.paths import cache_home
 from ..base.profiles import Profile, current_profile
 from ..evaluation.outcome import Outcome
+from ..models.prompts import templates
 from ..scans.conventions import LIVER_VLM_CLASSES
 from ..scans.lesions import LesionSet
 from .cells import fold_answers, one_thread, provenance
@@ -62,7 +63,7 @@ def cross_validate(
 
     method: Liver-VLM trained from scratch, where none is given.  profile: the current one.  tested: the same slices in
     other pictures, such as misregistered ones; the group left out is shown from there.  records: a folder; each fold
-    leaves a record there and is not run again.  Without it they lie in the cache, by data, settings and code.
+    leaves a record there and is not run again.  Without it they lie in the cache, by data, settings, prompts and code.
     """
     method, profile = method or Trained(), profile or current_profile()
     if tested is not None and (tested.cohort_key(), tested.phases) != (lesions.cohort_key(), lesions.phases):
@@ -72,7 +73,7 @@ def cross_validate(
         settings.append(tested.fingerprint())
     key = short_hash(settings, 10)
     folds = [Fold(lesions, method, profile, seed, group, tested, key) for group, _, _ in lesions.folds()]
-    made_by = [code_key(__name__), torch.__version__, best_device().type]
+    made_by = [code_key(__name__), templates(), torch.__version__, best_device().type]
     out = records or cache_home() / "folds" / short_hash(made_by)
     run(folds, out, name="folds", wait=True, progress=progress)
     return outcome_of(read_record(fold.path(out)) for fold in folds)

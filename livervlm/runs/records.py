@@ -22,7 +22,6 @@ from ..scans.lesions import LesionSet
 SCHEMA = "livervlm.record/2"
 # Records of schema 1 have no arrays: the counts of a pool's patients are a digit each, in one string.
 SCHEMAS = ("livervlm.record/1", SCHEMA)
-DIGITS = ("slices", "correct")
 
 
 def code_provenance(*packages: str) -> dict:
@@ -103,11 +102,9 @@ def _put_arrays_back(record: dict, path: Path) -> None:
 
 
 def _read_digits(record: dict) -> None:
-    tests = record.get("tests", {})
-    for test in tests.values():
-        for name in DIGITS:
-            if isinstance(test.get(name), str):
-                test[name] = np.array([*test[name]], dtype=np.uint8)
+    for test in record.get("tests", {}).values():
+        digits = {name: test[name] for name in ("slices", "correct") if isinstance(test.get(name), str)}
+        test.update({name: np.array([*text], dtype=np.uint8) for name, text in digits.items()})
 
 
 def _digest_of_file(path: Path) -> str:

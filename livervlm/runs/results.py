@@ -49,9 +49,8 @@ class Runs:
         "No peeking", says the plan: before that no difference is given an interval.
         """
         planned = declared()["plan"]["cohorts"] if self.protocol == "population" else {}
-        return all(
-            len(self._first(name).siblings(self.out)) >= planned.get(rows.all_rows()[name].set, 0) for name in names
-        )
+        there = {name: len(self._first(name).siblings(self.out)) for name in names}
+        return all(n >= planned.get(rows.all_rows()[name].set, 0) for name, n in there.items())
 
     def outcomes(self, name: str) -> dict[int, Outcome]:
         """The cohorts of the paper's protocol whose folds are all there, by number."""
@@ -179,13 +178,12 @@ def claims(population: Runs | None = None, paper: Runs | None = None, progress: 
     for contrast in declared()["contrasts"]:
         sides = contrast["better"], contrast["worse"]
         ours, five = judged.loc[contrast["name"]], paper.compare({"": sides}).iloc[0]
+        shown = f"{ours['difference']:+.1f} ({ours['low']:+.1f} to {ours['high']:+.1f}), {ours['n']} cohorts"
         lines[contrast["claim"]] = {
             "table": contrast["table"] or "-",
             **(_printed(contrast["table"], sides) if contrast["table"] else {"printed": "-", "its folds": "-"}),
             "five folds": f"{five['difference']:+.1f}, {five['n']:.0f} cohorts" if five["n"] else "not run",
-            "population": f"{ours['difference']:+.1f} ({ours['low']:+.1f} to {ours['high']:+.1f}), {ours['n']} cohorts"
-            if ours["n"] >= ours["of"]
-            else f"{ours['n']} of {ours['of']} cohorts",
+            "population": shown if ours["n"] >= ours["of"] else f"{ours['n']} of {ours['of']} cohorts",
             "verdict": ours["verdict"],
         }
     return pd.DataFrame.from_dict(lines, orient="index")

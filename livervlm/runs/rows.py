@@ -13,6 +13,7 @@ from ..base.paths import data_file
 from ..models.settings import Config, Recipe
 from .methods import METHODS, Method, Trained
 
+COHORT = {"aligned", "classes", "patients", "phases"}  # arguments of `make_cohort` that a row may give
 KEYS = ("name", "set", "printed", "method", "cohort", "pools")  # of an entry, beside those of its method
 
 
@@ -77,35 +78,34 @@ def declared() -> dict:
 def read_declared(path: Path) -> dict:
     """A file like `data/rows.json`, checked.
 
-    Raises `InputError`, with the row's name, for an unknown key, method or pool, and for a row that is compared and
-    whose set has no number of cohorts in the plan.
+    Raises `InputError`, with the row's name, where `row_of` does, for an unknown pool and a name that stands twice, and
+    for a row that is compared and whose set has no number of cohorts in the plan.
     """
-    found = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path.name}: not JSON, {error}") from error
+    rows: dict[str, Row] = {}
     for entry in found["rows"]:
         where = f"{path.name}: row {entry.get('name')!r}"
-        method = entry.get("method", Trained.name)
-        if method not in METHODS:
-            raise InputError(f"{where} has method {method!r}: choose one of {', '.join(METHODS)}")
-        known = {*KEYS, *(one.name for one in fields(METHODS[method]))}
-        if unknown := [key for key in entry if key not in known]:
-            raise InputError(f"{where} has {unknown[0]!r}: the method {method} knows {', '.join(sorted(known))}")
-        if missing := [key for key in ("name", "set") if key not in entry]:
-            raise InputError(f"{where} has no {missing[0]!r}")
-        for part, kind in (("config", Config), ("recipe", Recipe)):
-            settings = {one.name for one in fields(kind)} - {"classes", "phases"}  # which belong to the data
-            if strange := [key for key in entry.get(part, {}) if key not in settings]:
-                known = ", ".join(sorted(settings))
-                raise InputError(f"{where} has a {part} with {strange[0]!r}: it may have {known}")
-        if strange := [pool for pool in entry.get("pools", ()) if pool not in found["pools"]]:
+        try:
+            row = row_of(entry)
+        except InputError as error:
+            raise InputError(f"{where} {error}") from error
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise InputError(f"{where} cannot be read: {error}") from error
+        if row.name in rows:
+            raise InputError(f"{where} stands there twice: give one of them another name")
+        if strange := [pool for pool in row.pools if pool not in found["pools"]]:
             raise InputError(f"{where} is tested on {strange[0]!r}: the pools are {', '.join(found['pools'])}")
-    rows, planned = {entry["name"]: entry for entry in found["rows"]}, found["plan"]["cohorts"]
+        rows[row.name] = row
     for contrast in found["contrasts"]:
         for side in (contrast["better"], contrast["worse"]):
             if side not in rows:
                 raise InputError(f"{path.name}: contrast {contrast['name']!r} compares {side!r}, which is no row")
-            if rows[side]["set"] not in planned:
+            if rows[side].set not in found["plan"]["cohorts"]:
                 where = f"{path.name}: row {side!r} is compared"
-                raise InputError(f"{where}, and the plan has no number of cohorts for its set {rows[side]['set']!r}")
+                raise InputError(f"{where}, and the plan has no number of cohorts for its set {rows[side].set!r}")
     return found
 
 
@@ -116,8 +116,19 @@ def all_rows() -> dict[str, Row]:
 
 
 def row_of(entry: Mapping) -> Row:
-    """The row that a checked entry of `rows.json` declares."""
-    method = METHODS[entry.get("method", Trained.name)]
+    """The row that an entry of `rows.json` declares; an `InputError` for an unknown method or key."""
+    name = entry.get("method", Trained.name)
+    if name not in METHODS:
+        raise InputError(f"has method {name!r}: choose one of {', '.join(METHODS)}")
+    method = METHODS[name]
+    known = {"its entry": {*KEYS, *(one.name for one in fields(method))}, "cohort": COHORT}
+    known |= {part: {one.name for one in fields(kind)} for part, kind in (("config", Config), ("recipe", Recipe))}
+    known["config"] -= {"classes", "phases"}  # which belong to the data
+    for part, given in {"its entry": entry, **{part: entry.get(part, {}) for part in known if part in entry}}.items():
+        if strange := [key for key in given if key not in known[part]]:
+            raise InputError(f"has {strange[0]!r} in {part}: it may have {', '.join(sorted(known[part]))}")
+    if missing := [key for key in ("name", "set") if key not in entry]:
+        raise InputError(f"has no {missing[0]!r}")
     settings = {one.name: entry[one.name] for one in fields(method) if one.name in entry}
     if "recipe" in settings:
         settings["recipe"] = Recipe(**settings["recipe"])

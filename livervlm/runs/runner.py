@@ -21,13 +21,10 @@ warnings.filterwarnings("ignore", "A worker stopped while some jobs were given t
 
 
 class Work(Protocol):
-    """What can be run: a `cells.Cell`, or a `cross_validation.Fold`."""
+    """What can be run: a `cells.Cell`, or a `cross_validation.Fold`.  `path` names its record, `record` makes it."""
 
-    def path(self, out: str | Path) -> Path:
-        """Its record under the folder `out`, named by all that decides its result."""
-
-    def record(self) -> dict[str, Any]:
-        """Do it."""
+    def path(self, out: str | Path) -> Path: ...
+    def record(self) -> dict[str, Any]: ...
 
 
 def run(

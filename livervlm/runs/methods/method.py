@@ -1,7 +1,7 @@
 """What every method has in common."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,9 +38,9 @@ class Method:
     @property
     def settings(self) -> dict[str, Any]:
         """What sets it apart, by field, without what is at its default: it names its records."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        parts = {name: changed(v) if is_dataclass(v) else dict(v) for name, v in values.items()}
-        return {name: part for name, part in parts.items() if part}
+        parts = {name: getattr(self, name) for name in changed(self)}
+        parts = {name: changed(value) if is_dataclass(value) else value for name, value in parts.items()}
+        return {name: part for name, part in parts.items() if part != {}}
 
     @property
     def needs(self) -> str:

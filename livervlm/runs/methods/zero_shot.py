@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ...base.errors import InputError
 from ...base.profiles import Profile
 from ...scans.lesions import LesionSet
 from .method import Fitted, Method, Watch
@@ -17,6 +18,10 @@ class ZeroShot(Method):
 
     name: ClassVar[str] = "zero_shot"
     zero_shot: Mapping[str, str] = field(default_factory=lambda: {"model": "clip"})
+
+    def __post_init__(self):
+        if "model" not in self.zero_shot:
+            raise InputError("zero_shot: name the `model`, as clip")
 
     @property
     def needs(self) -> str:
