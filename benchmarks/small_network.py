@@ -1,0 +1,144 @@
+"""Which narrow network, how many epochs and which ordinary augmentation: measured on development cohorts.
+
+    python benchmarks/small_network.py --out data/results/development/small-network --jobs 2
+
+The plan is `data/results/small_network.md`.  Each trial leaves a record; the same command goes on where it stopped.
+"""
+
+import argparse
+import math
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import affine_grid, cross_entropy, grid_sample
+
+from livervlm.base.compat import import_torchvision
+from livervlm.base.device import best_device
+from livervlm.base.profiles import get_profile
+from livervlm.models.encoders import ImageEncoder
+from livervlm.models.liver_vlm import LiverVLM
+from livervlm.models.settings import Config
+from livervlm.models.training import classification, fit, predict, to_device
+from livervlm.runs.cells import Cell, one_thread, patient_answers
+from livervlm.runs.cohorts import cohort_of, pool_of
+from livervlm.runs.records import data_provenance, run_provenance
+from livervlm.runs.rows import all_rows
+from livervlm.runs.runner import run
+from livervlm.scans.windowing import images
+
+COHORTS, TEST_PATIENTS = 12, 500
+RESNET18 = (64, 2)  # channels of the stem, blocks a stage
+NETWORKS = ((16, 1), (16, 2), (32, 1), (32, 2), RESNET18)
+SETTINGS = [(48, 4), (48, 8), (48, 20), (64, 20)]  # pixels, epochs
+SETTINGS_224 = [(224, 20)]
+
+
+def narrow_resnet(width: int, blocks: int, n_phases: int) -> ImageEncoder:
+    """ResNet18's own stem, blocks and stages, with `width` channels after the stem and `blocks` a stage."""
+    import_torchvision()
+    from torchvision.models.resnet import BasicBlock
+
+    layers = [nn.Conv2d(n_phases, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+    layers += [nn.MaxPool2d(3, 2, 1)]
+    given = width
+    for stage in range(4):
+        for block in range(blocks):
+            made, stride = width * 2**stage, 2 if stage and not block else 1
+            shortcut = nn.Sequential(nn.Conv2d(given, made, 1, stride, bias=False), nn.BatchNorm2d(made))
+            layers.append(BasicBlock(given, made, stride, shortcut if stride > 1 or given != made else None))
+            given = made
+    for layer in nn.Sequential(*layers).modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return ImageEncoder(nn.Sequential(*layers), given)
+
+
+def moved(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Each image (B, P, H, W) flipped, turned by any angle, scaled by up to 15 %, shifted by up to 5 % of its side."""
+
+    def draw(*shape: int) -> Tensor:  # uniform on [-1, 1], on the CPU, so alike on every device
+        return torch.rand(*shape, generator=generator) * 2 - 1
+
+    n = len(pictures)
+    flips, angle, scale = torch.where(draw(n, 2) < 0, -1.0, 1.0), math.pi * draw(n), 1 + 0.15 * draw(n)
+    turn = torch.stack([torch.stack([angle.cos(), -angle.sin()], 1), torch.stack([angle.sin(), angle.cos()], 1)], 1)
+    theta = torch.cat([turn * scale[:, None, None] * flips[:, None], 0.1 * draw(n, 2, 1)], dim=2)  # (B, 2, 3)
+    grid = affine_grid(theta.to(pictures.device), list(pictures.shape), align_corners=False)
+    return grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def geometric(model: LiverVLM, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+    """Cross-entropy of pictures that are moved anew in every step."""
+    return cross_entropy(model(moved(batch["image"], generator)), batch["label"])
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A network trained on a development cohort and tested on the patients that all of them share."""
+
+    cohort: int
+    size: int
+    epochs: int
+    width: int
+    blocks: int
+    augmented: bool
+
+    def path(self, out: str | Path) -> Path:
+        kind = "-geometric" if self.augmented else ""
+        name = f"{self.size}px-{self.epochs}epochs-width{self.width}x{self.blocks}{kind}-cohort{self.cohort:03d}.json"
+        return Path(out).absolute() / name
+
+    def record(self) -> dict[str, Any]:
+        profile = replace(get_profile("recorded"), size=self.size, epochs=self.epochs)
+        cell = Cell(all_rows()["scratch"], "development", self.cohort, None, profile, TEST_PATIENTS)
+        with one_thread():
+            lesions, pool = cohort_of(cell), pool_of(cell, "standard")
+            torch.manual_seed(self.cohort)
+            model = LiverVLM(Config(lesions.classes, lesions.phases))
+            if (self.width, self.blocks) != RESNET18:
+                model.encoder = narrow_resnet(self.width, self.blocks, len(lesions.phases))
+                model.head.fc_i = nn.Linear(model.encoder.dim, model.config.joint_dim, bias=False)
+            model.to(best_device())
+            data = to_device(images(lesions), torch.from_numpy(lesions.label), best_device())
+            start, clock = time.process_time(), time.monotonic()
+            task = geometric if self.augmented else classification
+            loss = fit(model, data, task=task, epochs=self.epochs, seed=self.cohort, progress=False)
+            seconds = {"cpu": time.process_time() - start, "wall": time.monotonic() - clock}
+            prob = predict(model, images(pool)).double().numpy()
+        return {
+            **run_provenance(),
+            "trial": asdict(self),
+            "parameters": sum(p.numel() for p in model.encoder.parameters()),
+            "data": data_provenance(lesions),
+            "train_loss": loss,
+            "tests": {"standard": patient_answers(prob, pool)},
+            "training seconds": {name: round(value, 2) for name, value in seconds.items()},
+        }
+
+
+def trials(settings: list[tuple[int, int]], cohorts: int) -> list[Trial]:
+    return [
+        Trial(cohort, size, epochs, width, blocks, augmented)
+        for cohort in range(cohorts)
+        for size, epochs in settings
+        for width, blocks in NETWORKS
+        for augmented in (False, True)
+        if not (augmented and epochs == 4)  # too few to learn from pictures that are new every time
+    ]
+
+
+if __name__ == "__main__":
+    import small_network  # by its name, so that other processes can import what they are sent
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", required=True, metavar="FOLDER")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--cohorts", type=int, default=COHORTS)
+    parser.add_argument("--large", action="store_true", help="the trials at 224 pixels")
+    options = parser.parse_args()
+    todo = small_network.trials(SETTINGS_224 if options.large else SETTINGS, options.cohorts)
+    print(run(todo, options.out, name="trials", jobs=options.jobs))
