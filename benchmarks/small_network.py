@@ -127,7 +127,6 @@ def trials(settings: list[tuple[int, int]], cohorts: int) -> list[Trial]:
         for size, epochs in settings
         for width, blocks in NETWORKS
         for augmented in (False, True)
-        if not (augmented and epochs == 4)  # too few to learn from pictures that are new every time
     ]
 
 
