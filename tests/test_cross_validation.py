@@ -17,7 +17,7 @@ from livervlm.models.trainer import config_for, train_model
 from livervlm.runs.cells import provenance
 from livervlm.runs.cross_validation import cross_validate
 from livervlm.runs.methods import Radiomics, Trained
-from livervlm.runs.records import read_record, write_record
+from livervlm.runs.records import SCHEMA, read_record, write_record
 from livervlm.scans.windowing import images
 
 
@@ -190,6 +190,22 @@ def test_arrays_that_were_changed_or_lost_are_refused(validate, tmp_path):
     arrays.unlink()
     with pytest.raises(InputError, match=r"fold1\.safetensors: .*delete the record and run again"):
         validate(records=tmp_path)
+
+
+def test_what_no_file_can_hold_is_refused_and_leaves_nothing(tmp_path):
+    for value in (np.int64(3), [np.zeros(2)]):  # neither JSON nor an array at a place of its own
+        with pytest.raises(TypeError, match="not JSON serializable"):
+            write_record(tmp_path / "r.json", {"schema": SCHEMA, "found": value})
+    assert not list(tmp_path.iterdir())
+
+
+def test_arrays_come_back_where_they_were(tmp_path):
+    given = {"schema": SCHEMA, "a": {"b c": np.arange(6).reshape(2, 3).T, "d": [1, 2]}, "e": np.float16([0.5])}
+    write_record(tmp_path / "r.json", given)
+    read = read_record(tmp_path / "r.json")
+    assert np.array_equal(read["a"]["b c"], given["a"]["b c"])
+    assert read["e"].dtype == np.float16
+    assert read["a"]["d"] == [1, 2]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"checksum": 1}'])

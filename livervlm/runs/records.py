@@ -7,7 +7,6 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -54,12 +53,13 @@ def write_record(path: str | Path, record: dict) -> None:
 
     That file is written first: where the record is there, its arrays are.
     """
-    path, arrays = Path(path), dict(_arrays(record))
+    path, arrays = Path(path), {}
+    record = _split(record, (), arrays)
     if arrays:
         with written_whole(path.with_suffix(".safetensors")) as temporary:
-            save_file({"/".join(place): np.ascontiguousarray(array) for place, array in arrays.items()}, temporary)
-        record = {**record, "arrays": _digest_of_file(path.with_suffix(".safetensors"))}
-    record = json.loads(json.dumps(record, default=lambda array: f"{array.dtype} {list(array.shape)}"))
+            save_file(arrays, temporary)
+        record["arrays"] = _digest_of_file(path.with_suffix(".safetensors"))
+    record = json.loads(json.dumps(record))  # what a reader will see: lists for tuples
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps({**record, "checksum": _checksum(record)}, indent=1) + "\n")
 
@@ -81,13 +81,14 @@ def read_record(path: str | Path) -> dict:
     return record
 
 
-def _arrays(part: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], np.ndarray]]:
-    """Every array in a nested dictionary, with its place."""
+def _split(part: Any, place: tuple[str, ...], arrays: dict[str, np.ndarray]) -> Any:
+    """`part` with the shape of each array in a nested dictionary instead of it; `arrays` takes them, by place."""
+    if isinstance(part, dict):
+        return {key: _split(value, (*place, str(key)), arrays) for key, value in part.items()}
     if isinstance(part, np.ndarray):
-        yield place, part
-    elif isinstance(part, dict):
-        for key, value in part.items():
-            yield from _arrays(value, (*place, str(key)))
+        arrays["/".join(place)] = np.ascontiguousarray(part)
+        return f"{part.dtype} {list(part.shape)}"
+    return part
 
 
 def _put_arrays_back(record: dict, path: Path) -> None:

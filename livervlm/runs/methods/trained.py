@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...base.profiles import Profile
-from ...models.settings import Recipe
+from ...models.settings import Config, Recipe
 from ...scans.lesions import LesionSet
 from .method import Answer, Fitted, Method, Watch
 
@@ -24,18 +24,19 @@ class Trained(Method):
     def needs(self) -> str:
         if self.recipe.init == "imagenet":
             return "ImageNet weights"
-        reads_text = self.config.get("head", "text") == "text"
-        return "the profile's text encoder" if reads_text else "nothing that is not here"
+        return "the profile's text encoder" if self._reads_text() else "nothing that is not here"
+
+    def _reads_text(self) -> bool:
+        return self.config.get("head", Config.head) == "text"
 
     def reach(self, profile: Profile) -> None:
         from ...models.encoders import build_encoder
         from ...models.text import TEXT_ENCODERS, find_weights
 
         if self.recipe.init == "imagenet":
-            build_encoder(self.config.get("encoder", "resnet18"), 3, pretrained=True)
+            build_encoder(self.config.get("encoder", Config.encoder), 3, pretrained=True)
         encoder = self.config.get("text_encoder", profile.text_encoder)
-        reads_text = self.config.get("head", "text") == "text"
-        if reads_text and encoder in TEXT_ENCODERS and encoder != "minilm":  # whose features are shipped
+        if self._reads_text() and encoder in TEXT_ENCODERS and encoder != "minilm":  # whose features are shipped
             find_weights(TEXT_ENCODERS[encoder])
 
     def about(self, lesions: LesionSet, profile: Profile) -> dict[str, Any]:
@@ -63,10 +64,8 @@ class Trained(Method):
         model, loss = train_model(
             lesions, train, config, profile, self.recipe, seed=seed, after_epoch=after_epoch, progress=False
         )
-        found = {"train_loss": loss}
-        if config.head == "text":
-            found["class cosines"] = _class_cosines(model)
-        return Fitted(answering(model), found)
+        cosines = {"class cosines": _class_cosines(model)} if config.head == "text" else {}
+        return Fitted(answering(model), {"train_loss": loss, **cosines})
 
 
 def _class_cosines(model) -> dict[str, list]:
