@@ -7,11 +7,14 @@ The plan is `data/results/small_network.md`.  Each trial leaves a record; the sa
 
 import argparse
 import math
+import sys
 import time
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
@@ -19,13 +22,14 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 from livervlm.base.compat import import_torchvision
 from livervlm.base.device import best_device
 from livervlm.base.profiles import get_profile
+from livervlm.evaluation.comparisons import mean_t
 from livervlm.models.encoders import ImageEncoder
 from livervlm.models.liver_vlm import LiverVLM
 from livervlm.models.settings import Config
 from livervlm.models.training import classification, fit, predict, to_device
 from livervlm.runs.cells import Cell, one_thread, patient_answers
 from livervlm.runs.cohorts import cohort_of, pool_of
-from livervlm.runs.records import data_provenance, run_provenance
+from livervlm.runs.records import data_provenance, read_record, run_provenance
 from livervlm.runs.rows import all_rows
 from livervlm.runs.runner import run
 from livervlm.scans.windowing import images
@@ -130,6 +134,22 @@ def trials(settings: list[tuple[int, int]], cohorts: int) -> list[Trial]:
     ]
 
 
+def table(folder: str | Path, cohorts: int) -> str:
+    """The records as a table in Markdown: mean accuracy, half of its 95 % interval, processor seconds."""
+    names = [f"{w} channels, {b} block{'s' * (b > 1)}" if (w, b) != RESNET18 else "ResNet18" for w, b in NETWORKS]
+    lines = ["| pixels, epochs, augmentation | " + " | ".join(names) + " |", "|" + " --- |" * (len(NETWORKS) + 1)]
+    for (size, epochs), augmented in product(SETTINGS, (False, True)):
+        line = f"| {size}, {epochs}, {'geometric' if augmented else 'none'} |"
+        for width, blocks in NETWORKS:
+            mine = [Trial(c, size, epochs, width, blocks, augmented) for c in range(cohorts)]
+            records = [read_record(trial.path(folder)) for trial in mine]
+            found = mean_t(np.array([record["tests"]["standard"]["accuracy"] for record in records]))
+            seconds = np.mean([record["training seconds"]["cpu"] for record in records])
+            line += f" {found.difference:.1f} ± {found.interval()[1] - found.difference:.1f}; {seconds:.2f} s |"
+        lines.append(line)
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
     import small_network  # by its name, so that other processes can import what they are sent
 
@@ -138,6 +158,9 @@ if __name__ == "__main__":
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--cohorts", type=int, default=COHORTS)
     parser.add_argument("--large", action="store_true", help="the trials at 224 pixels")
+    parser.add_argument("--table", action="store_true", help="run none, and print what the records say")
     options = parser.parse_args()
+    if options.table:
+        sys.exit(print(table(options.out, options.cohorts)))
     todo = small_network.trials(SETTINGS_224 if options.large else SETTINGS, options.cohorts)
     print(run(todo, options.out, name="trials", jobs=options.jobs))

@@ -54,12 +54,11 @@ def write_record(path: str | Path, record: dict) -> None:
     That file is written first: where the record is there, its arrays are.
     """
     path, arrays = Path(path), {}
-    record = _split(record, (), arrays)
+    record = json.loads(json.dumps(_split(record, (), arrays)))  # what a reader will see: lists for tuples
     if arrays:
         with written_whole(path.with_suffix(".safetensors")) as temporary:
             save_file(arrays, temporary)
         record["arrays"] = _digest_of_file(path.with_suffix(".safetensors"))
-    record = json.loads(json.dumps(record))  # what a reader will see: lists for tuples
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps({**record, "checksum": _checksum(record)}, indent=1) + "\n")
 
