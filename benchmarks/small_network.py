@@ -6,7 +6,6 @@ The plan is `data/results/small_network.md`.  Each trial leaves a record; the sa
 """
 
 import argparse
-import math
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
@@ -16,14 +15,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import affine_grid, cross_entropy, grid_sample
+from torch import nn
 
-from livervlm.base.compat import import_torchvision
 from livervlm.base.device import best_device
 from livervlm.base.profiles import get_profile
 from livervlm.evaluation.comparisons import mean_t
-from livervlm.models.encoders import ImageEncoder
+from livervlm.models.encoders import narrow_resnet
+from livervlm.models.geometry import moved
 from livervlm.models.liver_vlm import LiverVLM
 from livervlm.models.settings import Config
 from livervlm.models.training import classification, fit, predict, to_device
@@ -39,45 +37,6 @@ RESNET18 = (64, 2)  # channels of the stem, blocks a stage
 NETWORKS = ((16, 1), (16, 2), (32, 1), (32, 2), RESNET18)
 SETTINGS = [(48, 4), (48, 8), (48, 20), (64, 20)]  # pixels, epochs
 SETTINGS_224 = [(224, 20)]
-
-
-def narrow_resnet(width: int, blocks: int, n_phases: int) -> ImageEncoder:
-    """ResNet18's own stem, blocks and stages, with `width` channels after the stem and `blocks` a stage."""
-    import_torchvision()
-    from torchvision.models.resnet import BasicBlock
-
-    layers = [nn.Conv2d(n_phases, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
-    layers += [nn.MaxPool2d(3, 2, 1)]
-    given = width
-    for stage in range(4):
-        for block in range(blocks):
-            made, stride = width * 2**stage, 2 if stage and not block else 1
-            shortcut = nn.Sequential(nn.Conv2d(given, made, 1, stride, bias=False), nn.BatchNorm2d(made))
-            layers.append(BasicBlock(given, made, stride, shortcut if stride > 1 or given != made else None))
-            given = made
-    for layer in nn.Sequential(*layers).modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-    return ImageEncoder(nn.Sequential(*layers), given)
-
-
-def moved(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """Each image (B, P, H, W) flipped, turned by any angle, scaled by up to 15 %, shifted by up to 5 % of its side."""
-
-    def draw(*shape: int) -> Tensor:  # uniform on [-1, 1], on the CPU, so alike on every device
-        return torch.rand(*shape, generator=generator) * 2 - 1
-
-    n = len(pictures)
-    flips, angle, scale = torch.where(draw(n, 2) < 0, -1.0, 1.0), math.pi * draw(n), 1 + 0.15 * draw(n)
-    turn = torch.stack([torch.stack([angle.cos(), -angle.sin()], 1), torch.stack([angle.sin(), angle.cos()], 1)], 1)
-    theta = torch.cat([turn * scale[:, None, None] * flips[:, None], 0.1 * draw(n, 2, 1)], dim=2)  # (B, 2, 3)
-    grid = affine_grid(theta.to(pictures.device), list(pictures.shape), align_corners=False)
-    return grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
-
-
-def geometric(model: LiverVLM, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
-    """Cross-entropy of pictures that are moved anew in every step."""
-    return cross_entropy(model(moved(batch["image"], generator)), batch["label"])
 
 
 @dataclass(frozen=True)
@@ -109,7 +68,7 @@ class Trial:
             model.to(best_device())
             data = to_device(images(lesions), torch.from_numpy(lesions.label), best_device())
             start, clock = time.process_time(), time.monotonic()
-            task = geometric if self.augmented else classification
+            task = moved(classification, "affine" if self.augmented else "none")
             loss = fit(model, data, task=task, epochs=self.epochs, seed=self.cohort, progress=False)
             seconds = {"cpu": time.process_time() - start, "wall": time.monotonic() - clock}
             prob = predict(model, images(pool)).double().numpy()

@@ -120,6 +120,13 @@ def test_a_cells_record_is_named_by_all_that_decides_it(quick, tmp_path):
     assert cell.row.departures == {"method": "train", "recipe": {"init": "phase_shuffle"}}  # no default names a file
 
 
+def test_a_row_says_its_network_and_recipe_itself_and_a_profile_only_sizes_it(quick, tmp_path):
+    small = replace(quick, encoder="resnet10_narrow", geometry="affine")
+    (cell,), (same,) = (cells([all_rows()["scratch"]], "population", 1, profile, 20) for profile in (quick, small))
+    assert cell == same
+    assert cell.path(tmp_path) == same.path(tmp_path)
+
+
 def broken(tmp_path, change):
     """A copy of what is declared, changed."""
     found = json.loads(data_file("rows.json").read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from torch import nn
 
 from livervlm.base.compat import import_torchvision
 from livervlm.base.errors import InputError
-from livervlm.models.encoders import ENCODERS, build_encoder
+from livervlm.models.encoders import ENCODERS, build_encoder, narrow_resnet
 from livervlm.models.training import fit
 
 
@@ -36,6 +36,7 @@ ORIGINALS = {
     "video_swin_t": Original("swin3d_t", 768, "swin3d_t-7615ae03.pth", video=True),
 }
 PICTURES = [name for name, original in ORIGINALS.items() if not original.video]
+WIDTHS = {name: original.width for name, original in ORIGINALS.items()} | {"resnet10_narrow": 128}  # which is ours
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def hub(tmp_path, monkeypatch):
 
 
 def test_every_encoder_has_an_original():
-    missing = [name for name in ENCODERS if name not in ORIGINALS]
+    missing = [name for name in ENCODERS if name not in WIDTHS]
     assert not missing, f"{', '.join(missing)}: say in ORIGINALS which network of torchvision's each has to agree with"
 
 
@@ -110,16 +111,43 @@ def test_pretrained_features_are_those_that_torchvision_feeds_its_classifier(nam
     assert [file.name for file in hub.iterdir()] == [original.weights]
 
 
-@pytest.mark.parametrize("name", ORIGINALS)
+@pytest.mark.parametrize("name", WIDTHS)
 @pytest.mark.parametrize(("n_phases", "size"), [(1, 32), (5, 75), (6, 224)])
 def test_any_number_of_phases_and_any_size(name, n_phases, size):
     encoder = build_encoder(name, n_phases).to("meta")  # shapes alone
     with torch.device("meta"):
         features = encoder.forward_features(torch.empty(2, n_phases, size, size))
-        assert features.shape[:2] == (2, encoder.dim) == (2, ORIGINALS[name].width)
+        assert features.shape[:2] == (2, encoder.dim) == (2, WIDTHS[name])
         assert set(features.shape[2:]) <= {size // 32, -(-size // 32)}
         encoder.body = nn.Identity()
         assert encoder(features).shape == (2, encoder.dim)
+
+
+@pytest.mark.parametrize(("blocks", "original"), [(2, "resnet18"), (3, "resnet34")])
+def test_a_narrow_resnet_as_wide_as_torchvisions_is_torchvisions(blocks, original):
+    oracle, images = torchvisions(Original(original, 512, "")), torch.randn(2, 3, 75, 75)
+    if blocks == 3:  # ResNet34's stages have 3, 4, 6 and 3 blocks: the first three of each
+        for stage in (oracle.layer2, oracle.layer3):
+            del stage[3:]
+    ours = narrow_resnet(64, blocks, 3).eval()
+    ours.body.load_state_dict({key: value for key, value in oracle.state_dict().items() if not key.startswith("fc.")})
+    with torch.no_grad():
+        wanted = what_it_feeds_its_classifier(oracle, images)
+        assert torch.allclose(ours(images), wanted, rtol=1e-4, atol=1e-4 * wanted.abs().max())
+
+
+def test_the_narrow_resnet_is_a_quarter_as_wide_drawn_as_torchvisions_and_never_pretrained():
+    torch.manual_seed(0)
+    import_torchvision()
+    from torchvision.models import resnet18
+
+    narrow, wide = build_encoder("resnet10_narrow", 3).body, resnet18()
+    for stage in ("layer1", "layer2", "layer3", "layer4"):
+        mine, theirs = getattr(narrow, stage)[0].conv2.weight, getattr(wide, stage)[0].conv2.weight
+        assert (len(narrow.get_submodule(stage)), 4 * len(mine)) == (1, len(theirs))
+        assert mine.std().item() == pytest.approx(2 * theirs.std().item(), rel=0.08)  # a quarter of the fan
+    with pytest.raises(InputError, match="resnet10_narrow has no pretrained weights: name another encoder"):
+        build_encoder("resnet10_narrow", 3, pretrained=True)
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -137,7 +165,7 @@ def test_random_grey_patches_are_drawn_as_a_convolution_draws_its_own():
     assert ours.std().item() == pytest.approx(nn.Conv3d(1, 96, (2, 4, 4)).weight.std().item(), rel=0.08)
 
 
-@pytest.mark.parametrize("name", ORIGINALS)
+@pytest.mark.parametrize("name", WIDTHS)
 def test_the_training_loop_moves_every_weight(name):
     torch.manual_seed(0)
     encoder = build_encoder(name, 2)

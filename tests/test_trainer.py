@@ -23,6 +23,9 @@ def test_a_config_takes_the_data_and_the_profile_and_then_the_choices(toy, quick
     made = config_for(toy, quick, head="prototypes", logit_scale=1.0)
     assert made == Config(toy.classes, toy.phases, head="prototypes", text_encoder="minilm", logit_scale=1.0)
     assert config_for(toy, PROFILES["paper"]).text_encoder == "bert"
+    assert config_for(toy, PROFILES["smoke"]).encoder == "resnet18"  # `quick` stands in its place
+    assert config_for(toy, replace(quick, encoder="resnet10_narrow")).encoder == "resnet10_narrow"
+    assert config_for(toy, replace(quick, encoder="resnet10_narrow"), encoder="resnet50").encoder == "resnet50"
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def train(toy, quick, tiny_encoder, empty_cache):
     return run
 
 
-@pytest.mark.parametrize("field", ["init", "probe", "augmentation"])
+@pytest.mark.parametrize("field", ["init", "probe", "augmentation", "geometry"])
 def test_an_unknown_recipe_is_refused_with_the_choices_before_anything_is_trained(train, fits, field):
     with pytest.raises(InputError, match=rf"recipe: {field} 'magic' is unknown: choose one of .+"):
         train(Recipe(**{"init": "phase_shuffle", field: "magic"}))
@@ -76,7 +79,8 @@ def test_a_pretext_of_other_images_settings_or_seed_is_another(train, fits, toy,
     train(Recipe("phase_shuffle"), seed=1)
     train(Recipe("phase_shuffle"), profile=replace(quick, epochs=3))
     train(Recipe("phase_shuffle", probe="level removed"))
-    assert [kind for kind, *_ in fits].count("PhaseShuffle") == 5
+    train(Recipe("phase_shuffle", geometry="flips"))
+    assert [kind for kind, *_ in fits].count("PhaseShuffle") == 6
 
 
 def test_a_pretext_has_the_same_steps_with_and_without_unlabelled_patients(train, fits, toy, quick, monkeypatch):
@@ -108,6 +112,19 @@ def test_augmentation_and_epochs_reach_the_loop(train, fits):
     train(Recipe(augmentation="matched", epochs=3))
     assert fits[0][3]["task"] is matched
     assert fits[0][3]["epochs"] == 6
+
+
+@pytest.mark.parametrize(
+    ("mine", "profiles", "used"),
+    [(None, "none", "none"), (None, "flips", "flips"), ("affine", "flips", "affine"), ("none", "flips", "none")],
+)
+def test_pretext_and_training_move_their_pictures_as_the_recipe_says_else_as_the_profile(
+    train, fits, quick, monkeypatch, mine, profiles, used
+):
+    asked = []
+    monkeypatch.setattr(trainer, "moved", lambda task, geometry: asked.append(geometry) or task)
+    train(Recipe("phase_shuffle", geometry=mine), profile=replace(quick, geometry=profiles))
+    assert asked == [used, used]
 
 
 def test_the_mean_over_orders_does_not_know_the_order_it_is_given(train, toy):

@@ -1,4 +1,4 @@
-"""Profiles: how large a run is.  Resolution, epochs and the default text encoder; nothing else."""
+"""Profiles: how large a run is."""
 
 import os
 from dataclasses import dataclass
@@ -11,19 +11,23 @@ class Profile:
     """One size of run.
 
     size: side of the square ROI in pixels.  epochs: passes over the training groups.
-    text_encoder: a key of `text.TEXT_ENCODERS`.
+    text_encoder: a key of `text.TEXT_ENCODERS`.  encoder: a key of `encoders.ENCODERS`, for models that name none.
+    geometry: a key of `geometry.GEOMETRIES`, for recipes that name none.
     """
 
     name: str
     size: int
     epochs: int
     text_encoder: str
+    encoder: str = "resnet18"
+    geometry: str = "none"
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", size=48, epochs=4, text_encoder="minilm"),
+        # The network and the augmentation that data/results/small_network.md chose for two cores.
+        Profile("smoke", size=48, epochs=8, text_encoder="minilm", encoder="resnet10_narrow", geometry="affine"),
         Profile("workshop", size=96, epochs=30, text_encoder="minilm"),
         Profile("recorded", size=64, epochs=20, text_encoder="minilm"),
         Profile("paper", size=224, epochs=200, text_encoder="bert"),  # sections 4.1 and 3.3

@@ -14,14 +14,14 @@ def reproduce(arguments: argparse.Namespace) -> None:
 
 
 def _run_rows(arguments: argparse.Namespace) -> None:
-    from ..runs.cells import cells
+    from ..runs.cells import cells, sized
     from ..runs.cohorts import make_pools
     from ..runs.results import Runs
     from ..runs.rows import select
     from ..runs.runner import run
 
     chosen = select(arguments.row or (), arguments.table, arguments.set)
-    profile, protocol = chosen_profile(arguments), arguments.protocol
+    profile, protocol = sized(chosen_profile(arguments)), arguments.protocol
     out_of_reach = {row.name: why for row in chosen if (why := row.method.why_not(profile))}
     able = [row for row in chosen if row.name not in out_of_reach]
     todo = cells(able, protocol, arguments.cohorts, profile, arguments.test_patients)

@@ -64,6 +64,35 @@ def _resnet(name: str, n_phases: int, pretrained: bool) -> ImageEncoder:
     return ImageEncoder(nn.Sequential(body), net.fc.in_features)
 
 
+def narrow_resnet(width: int, blocks: int, n_phases: int) -> ImageEncoder:
+    """ResNet18's own stem, basic blocks and four stages, with `width` channels after the stem and `blocks` a stage.
+
+    ResNet18 has 64 and two.  16 and one are the narrow ResNet10: 0.31 million weights instead of 11.18.
+    """
+    import_torchvision()
+    from torchvision.models.resnet import BasicBlock
+
+    body = OrderedDict(conv1=nn.Conv2d(n_phases, width, 7, 2, 3, bias=False), bn1=nn.BatchNorm2d(width))
+    body |= {"relu": nn.ReLU(inplace=True), "maxpool": nn.MaxPool2d(3, 2, 1), "layer1": nn.Sequential()}
+    body["layer1"].extend(BasicBlock(width, width) for _ in range(blocks))
+    for stage in (2, 3, 4):  # each halves the map and doubles the channels
+        shortcut = nn.Sequential(nn.Conv2d(width, 2 * width, 1, 2, bias=False), nn.BatchNorm2d(2 * width))
+        first = BasicBlock(width, 2 * width, 2, shortcut)
+        width *= 2
+        body[f"layer{stage}"] = nn.Sequential(first, *(BasicBlock(width, width) for _ in range(blocks - 1)))
+    encoder = ImageEncoder(nn.Sequential(body), width)
+    for layer in encoder.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return encoder
+
+
+def _resnet10_narrow(n_phases: int, pretrained: bool) -> ImageEncoder:
+    if pretrained:
+        raise InputError("resnet10_narrow has no pretrained weights: name another encoder, such as resnet18")
+    return narrow_resnet(16, 1, n_phases)
+
+
 def _convnext_tiny(n_phases: int, pretrained: bool) -> ImageEncoder:
     net = _network("convnext_tiny", "IMAGENET1K_V1" if pretrained else None)
     _fit_stem(net.features[0][0], n_phases, pretrained, partial(nn.init.trunc_normal_, std=0.02))
@@ -85,6 +114,7 @@ def _video_swin_t(n_phases: int, pretrained: bool) -> ImageEncoder:
 ENCODERS: dict[str, Callable[[int, bool], ImageEncoder]] = {
     "resnet18": partial(_resnet, "resnet18"),
     "resnet50": partial(_resnet, "resnet50"),
+    "resnet10_narrow": _resnet10_narrow,
     "convnext_tiny": _convnext_tiny,
     "efficientnet_v2_s": _efficientnet_v2_s,
     "video_swin_t": _video_swin_t,

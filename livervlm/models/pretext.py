@@ -6,13 +6,15 @@ thrown away.  Neither starts from ImageNet.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import affine_grid, cosine_similarity, cross_entropy, grid_sample, normalize
+from torch.nn.functional import cosine_similarity, cross_entropy, normalize
 
 from ..scans.phases import orders, random_orders, shuffle
 from .encoders import ImageEncoder
+from .geometry import uniform, warp
 
 
 class PhaseShuffle(nn.Module):
@@ -133,16 +135,13 @@ def random_view(images: Tensor, generator: torch.Generator) -> Tensor:
     """
     n, n_phases = images.shape[:2]
 
-    def draw(*shape: int) -> Tensor:  # uniform on [-1, 1], on the CPU, so that every device sees the same views
-        return torch.rand(*shape, generator=generator) * 2 - 1
-
+    draw = partial(uniform, generator)
     side = (0.75 + 0.25 * draw(n)).sqrt()  # the root of the share that is kept
     flip_x, flip_y = (torch.where(draw(n) < 0, -1.0, 1.0) for _ in range(2))
     theta = torch.zeros(n, 2, 3)
     theta[:, 0, 0], theta[:, 1, 1] = side * flip_x, side * flip_y
     theta[:, :, 2] = (1 - side[:, None]) * draw(n, 2)
-    grid = affine_grid(theta.to(images.device), list(images.shape), align_corners=False)
-    views = grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    views = warp(images, theta)
     contrast, level = (1 + 0.1 * draw(n, n_phases, 1, 1)), 0.1 * draw(n, n_phases, 1, 1)
     return views * contrast.to(images.device) + level.to(images.device)
 

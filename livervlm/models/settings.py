@@ -40,6 +40,7 @@ class Recipe:
     probe: a key of `pretext.PROBES`, through which the pretext sees its images.
     unlabelled: phantom patients that the pretext sees as well, at the same number of steps.
     augmentation: a key of `augmentation.AUGMENTATIONS`, or none.
+    geometry: a key of `geometry.GEOMETRIES`, for the pretext too; None takes the profile's.
     epochs: times the profile's: 2 gives a start from scratch the steps of a pretext, 6 is "six versions of each image".
     every_order: answer with the mean over all phase orders.
     """
@@ -48,6 +49,7 @@ class Recipe:
     probe: str | None = None
     unlabelled: int = 0
     augmentation: str | None = None
+    geometry: str | None = None
     epochs: int = 1
     every_order: bool = False
 

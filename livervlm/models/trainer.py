@@ -23,6 +23,7 @@ from ..scans.windowing import images
 from . import pretext
 from .augmentation import AUGMENTATIONS
 from .encoders import build_encoder
+from .geometry import moved
 from .liver_vlm import LiverVLM
 from .settings import Config, Recipe, choose
 from .training import classification, fit, to_device
@@ -32,7 +33,8 @@ SIMSIAM_LR = 0.05 * 32 / 256  # the paper of SimSiam's, for batches of 32
 
 def config_for(lesions: LesionSet, profile: Profile, **choices) -> Config:
     """The model that suits a data set under a profile; `choices` set the config's other fields."""
-    return Config(**{"text_encoder": profile.text_encoder, **choices}, classes=lesions.classes, phases=lesions.phases)
+    ours = {"text_encoder": profile.text_encoder, "encoder": profile.encoder, **choices}
+    return Config(**ours, classes=lesions.classes, phases=lesions.phases)
 
 
 def train_model(
@@ -51,6 +53,7 @@ def train_model(
     recipe, device = recipe or Recipe(), best_device()
     tasks = {None: classification, **AUGMENTATIONS}
     task = tasks[choose("augmentation", recipe.augmentation, tasks)]
+    task = moved(task, recipe.geometry or profile.geometry)
     pictures = images(lesions, index, config.window)
     torch.manual_seed(seed)
     model = LiverVLM(config)
@@ -83,6 +86,7 @@ def pretrain(
     """
     probes = {None: lambda images, generator: images, **pretext.PROBES}
     probe = probes[choose("probe", recipe.probe, probes)]
+    geometry = recipe.geometry or profile.geometry
     torch.manual_seed(seed)
     network = build_encoder(encoder, pictures.shape[1])
     if recipe.init == "simsiam":
@@ -90,6 +94,7 @@ def pretrain(
         how = {"lr": SIMSIAM_LR, "optimizer": pretext.sgd, "schedule": pretext.cosine_decay}
     else:
         model, task, how = pretext.PhaseShuffle(network, pictures.shape[1]), pretext.phase_shuffle, {}
+    task = moved(task, geometry)
 
     def run(path: Path) -> None:
         seen, epochs = pictures, profile.epochs
@@ -102,7 +107,8 @@ def pretrain(
         with written_whole(path) as temporary:
             save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, temporary)
 
-    settings = [encoder, profile.epochs, recipe.init, recipe.probe, recipe.unlabelled, seed, list(pictures.shape)]
+    settings = [encoder, geometry, profile.epochs, seed, list(pictures.shape)]
+    settings += [recipe.init, recipe.probe, recipe.unlabelled]
     # The code too: that of before made other weights.
     settings += [hashlib.sha256(pictures.numpy()).hexdigest(), code_key(__name__)]
     path = made_once("pretext", settings, run)

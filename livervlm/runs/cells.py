@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +178,11 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def sized(profile: Profile) -> Profile:
+    """The profile as rows take it: pixels, epochs, text encoder.  Its network and its recipe a row says by itself."""
+    return replace(profile, encoder=Profile.encoder, geometry=Profile.geometry)
+
+
 def cells(
     chosen: Iterable[Row], protocol: str, cohorts: int, profile: Profile, test_patients: int = 2000
 ) -> list[Cell]:
@@ -186,7 +191,7 @@ def cells(
         raise InputError(f"protocol {protocol!r} is unknown: choose one of {', '.join(PROTOCOLS)}")
     folds = [None] if PROTOCOLS[protocol].pool else range(1, N_GROUPS + 1)
     return [
-        Cell(row, protocol, cohort, fold, profile, test_patients)
+        Cell(row, protocol, cohort, fold, sized(profile), test_patients)
         for cohort in range(cohorts)
         for row in chosen
         for fold in folds

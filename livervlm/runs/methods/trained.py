@@ -34,7 +34,7 @@ class Trained(Method):
         from ...models.text import TEXT_ENCODERS, find_weights
 
         if self.recipe.init == "imagenet":
-            build_encoder(self.config.get("encoder", Config.encoder), 3, pretrained=True)
+            build_encoder(self.config.get("encoder", profile.encoder), 3, pretrained=True)
         encoder = self.config.get("text_encoder", profile.text_encoder)
         if self._reads_text() and encoder in TEXT_ENCODERS and encoder != "minilm":  # whose features are shipped
             find_weights(TEXT_ENCODERS[encoder])
