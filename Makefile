@@ -37,7 +37,7 @@ book: $(READY) ## build the book, executing every chapter, into _build/html
 
 test: $(READY) ## run the tests
 	@mkdir -p .cache
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 serve: $(READY) ## show the built book in a browser at localhost:$(PORT)
 	@test -f _build/html/index.html || { echo "_build/html is missing: run 'make book' first"; exit 1; }

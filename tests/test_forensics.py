@@ -201,7 +201,7 @@ def test_a_recovered_row_is_the_only_one_far_around(model):
     assert round(np.round(row.folds, 2).mean(), 2) == row.printed["accuracy"][0]
 
 
-@pytest.mark.parametrize("model", BY_CLASS_ONLY)
+@pytest.mark.parametrize("model", sorted(BY_CLASS_ONLY))
 def test_a_row_that_fits_by_class_only_prints_an_accuracy_that_its_classes_cannot_add_up_to(model):
     row = rows()[model]
     ways = [counts_behind(*row.printed[name], SLICES[name]) for name in LIVER_VLM_CLASSES]

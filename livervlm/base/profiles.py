@@ -22,6 +22,11 @@ class Profile:
     encoder: str = "resnet18"
     geometry: str = "none"
 
+    def __str__(self) -> str:
+        moved = "" if self.geometry == "none" else f", pictures moved ({self.geometry})"
+        text = f"text encoder {self.text_encoder}"
+        return f"{self.encoder}, {self.size} pixels, {self.epochs} epochs{moved}, {text} (profile {self.name})"
+
 
 PROFILES = {
     profile.name: profile
