@@ -29,8 +29,9 @@ book: $(READY) ## build the book, executing every chapter, into _build/html
 	@$(BIN)/python book/tools/notebooks.py --check
 	@mkdir -p .cache
 	@$(BIN)/python book/tools/key.py
-	@rm -rf _build/html _build/.doctrees
 	@echo "Building the book; chapters that changed are executed, which takes minutes."
+	@$(BIN)/python book/tools/execute.py
+	@rm -rf _build/html _build/.doctrees
 	@$(BIN)/jupyter-book build . -W -n --keep-going -q
 	@$(BIN)/python book/tools/check_pages.py _build/html
 	@echo "The book is at $(CURDIR)/_build/html/index.html"

@@ -10,12 +10,10 @@ from scipy.ndimage import binary_dilation
 from torch import nn
 
 from livervlm.analyses.explained import __main__ as command
-from livervlm.analyses.explained import networks, read_records, record_table
+from livervlm.analyses.explained import faithfulness, networks, read_records, record_table
 from livervlm.analyses.explained.maps import baseline_maps, ceiling_scores, examine, score_maps, true_class_maps
 from livervlm.analyses.explained.patients import Counterfactuals, load_counterfactuals
 from livervlm.base.compat import import_torchvision
-from livervlm.base.errors import InputError
-from livervlm.base.paths import data_file
 from livervlm.evaluation.grad_cam import energy_over_area, precision_over_prevalence
 from livervlm.models.encoders import ImageEncoder
 from livervlm.models.liver_vlm import FCHead, LiverVLM, read_card
@@ -234,32 +232,18 @@ def test_networks_and_baselines_are_recorded_once_and_read(patients, tmp_path):
 
 
 def test_one_command_trains_records_and_writes_the_network_of_the_chapter(patients, tmp_path, monkeypatch):
-    for name, value in {"ARMS": ("scratch",), "CONTROLS": ("untrained",), "REFERENCE": "scratch"}.items():
+    for name, value in {"ARMS": (), "CONTROLS": ("untrained",)}.items():
         monkeypatch.setattr(networks, name, value)
     out, folder = tmp_path / "records", tmp_path / "network"
     monkeypatch.setattr("sys.argv", ["x", "--cohorts", "1", "--out", str(out), "--model", str(folder)])
     command.main()
-    assert {file.stem for file in out.glob("*.json")} == {"baselines", "scratch-cohort0", "untrained-cohort0"}
-    full, half = networks.explained_model("scratch", 0), LiverVLM.from_pretrained(folder)
+    written = {"baselines", "untrained-cohort0", "model-1-narrow-ResNet10-cohort0"}
+    assert {file.stem for file in out.glob("*.json")} == written
+    full, half = networks.explained_model(networks.NARROW, 0), LiverVLM.from_pretrained(folder)
     few = images(patients.slices, slice(4))
     assert torch.allclose(full(few), half(few), atol=0.2)
-    assert (folder / "model.safetensors").stat().st_size < 25e6
-    assert read_card(folder)["provenance"]["cohort"] == 0
-
-
-def test_weights_that_did_not_travel_are_fetched_once_and_checked(tmp_path, empty_cache, monkeypatch):
-    real = data_file("explained")
-    (tmp_path / "explained").mkdir()
-    (tmp_path / "explained" / "config.json").write_bytes((real / "config.json").read_bytes())
-    monkeypatch.setattr(networks, "data_file", lambda name: tmp_path / name)
-    monkeypatch.setattr(networks, "WEIGHTS_URL", tmp_path.as_uri())
-    with pytest.raises(InputError, match=r"model\.safetensors: out of reach .*; fetch it and put it into .*explained"):
-        networks.shipped_network()
-    (tmp_path / "model.safetensors").write_bytes(b"another file")
-    with pytest.raises(InputError, match="out of reach"):
-        networks.shipped_network()
-    assert not list(empty_cache.rglob("config.json"))
-    (tmp_path / "model.safetensors").write_bytes((real / "model.safetensors").read_bytes())
-    fetched = networks.shipped_network()
-    (tmp_path / "model.safetensors").unlink()
-    assert torch.equal(networks.shipped_network().encoder.body.conv1.weight, fetched.encoder.body.conv1.weight)
+    assert (folder / "model.safetensors").stat().st_size < 2e6
+    card = read_card(folder)
+    assert (card["provenance"]["cohort"], card["model"]["encoder"]) == (0, "resnet10_narrow")
+    table = record_table(read_records(out))
+    assert networks.NARROW in faithfulness(table).index.unique("arm")  # by its own falls, as a network

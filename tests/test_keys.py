@@ -1,6 +1,5 @@
 """A chapter is executed again if and only if something that it reaches has changed."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from livervlm.base.code import EVERYTHING, Package
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "tools"))
 
+import execute  # noqa: E402
 import key  # noqa: E402
 import pages  # noqa: E402
 
@@ -202,19 +202,21 @@ def test_an_interrupt_never_leaves_an_old_output_under_a_new_key(tmp_path, monke
     assert kept(tmp_path) == {"one"}
 
 
-def test_a_build_executes_again_what_was_dropped_and_nothing_else(tmp_path):
+def test_a_build_executes_again_what_was_dropped_and_nothing_else(tmp_path, monkeypatch):
     code = "import time\n\nfrom livervlm import {0}\n\nprint({0}.{1}(), 'at', time.time_ns())"
     chapters = {"drawn": code.format("figures", "draw"), "auc": code.format("metrics", "auc")}
     chapters["twin"] = chapters["auc"]  # the cache holds one output for equal code
-    root = write_house(tmp_path, PACKAGE, chapters)
+    root, said = write_house(tmp_path, PACKAGE, chapters), []
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")  # which `execute` divides among the chapters
 
     def build():
         key.prune(root, key.keys(root, {}))
+        assert execute.execute(root, said.append) == []
         for folder in ("html", ".doctrees"):
             shutil.rmtree(root / "_build" / folder, ignore_errors=True)
         command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-q"]
-        environment = {**os.environ, "PYTHONPATH": str(root)}
-        subprocess.run(command, cwd=root, env=environment, capture_output=True, check=True)
+        subprocess.run(command, cwd=root, capture_output=True, check=True)
         texts = {name: (root / "_build" / "html" / "book" / f"{name}.html").read_text("utf-8") for name in chapters}
         return {name: re.search(r"\d+ at \d{15,}", text)[0] for name, text in texts.items()}
 
@@ -228,6 +230,26 @@ def test_a_build_executes_again_what_was_dropped_and_nothing_else(tmp_path):
     assert after["drawn"] == before["drawn"]
     assert after["auc"] == after["twin"]
     assert after["auc"].startswith("4 at")
+    assert [re.sub(r"\d+ s", "... s", line) for line in sorted(said)] == [
+        *["book/auc.md: ... s"] * 2, "book/drawn.md: ... s", *["book/twin.md: ... s"] * 2
+    ]  # fmt: skip
+    assert build() == after
+    assert len(said) == 5
+
+
+def test_a_chapter_that_fails_is_named_and_costs_no_other_its_outputs(house, monkeypatch):
+    write(house, {"book/other.md": FRONT + cell("raise ValueError('on purpose')")})
+    monkeypatch.setenv("PYTHONPATH", str(house))
+    said = []
+    assert execute.execute(house, said.append) == ["book/other.md"]
+    (failure,) = (text for text in said if "failed" in text)
+    assert failure.startswith("book/other.md: failed")
+    assert "on purpose" in failure
+    assert kept(house) == ALL - {"other"}
+    write(house, {"book/other.md": FRONT + cell("print('mended')")})
+    said.clear()
+    assert execute.execute(house, said.append) == []
+    assert [line.split(":")[0] for line in said] == ["book/other.md"]
 
 
 # -- The real book -------------------------------------------------------------------------------------------

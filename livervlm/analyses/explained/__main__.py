@@ -53,16 +53,16 @@ def main() -> None:
     parser.add_argument("--cohorts", type=int, default=COHORTS, help="networks of each arm")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--out", required=True, metavar="FOLDER", help="of the records")
-    parser.add_argument("--model", metavar="FOLDER", help="also write the first network of model 1, in half precision")
+    parser.add_argument("--model", metavar="FOLDER", help="also write the chapter's network, in half precision")
     options = parser.parse_args()
     try:
         load_counterfactuals(jobs=options.jobs)
-        arms = *networks.ARMS, *networks.CONTROLS
+        arms = *networks.ARMS, *networks.CONTROLS, networks.NARROW
         todo = [Examination(BASELINES)]
         todo += [Examination(arm, cohort) for cohort in range(options.cohorts) for arm in arms]
         run(todo, options.out, name="networks", jobs=options.jobs)
         if options.model:
-            first = networks.REFERENCE, 0
+            first = networks.NARROW, 0
             model, card = networks.explained_model(*first), read_card(networks.model_folder(*first))
             model.half().save_pretrained(options.model, card["provenance"])
     except InputError as error:

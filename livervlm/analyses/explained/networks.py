@@ -1,6 +1,5 @@
 """The networks whose maps are explained: the arms of the comparison, two controls, and weights drawn anew by stages."""
 
-import shutil
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
@@ -10,8 +9,7 @@ import numpy as np
 import torch
 
 from ...base.cache import changed, made_once
-from ...base.errors import InputError
-from ...base.paths import data_file, folder_written_whole
+from ...base.paths import data_file
 from ...base.profiles import get_profile
 from ...models.liver_vlm import LiverVLM
 from ...models.trainer import config_for, train_model
@@ -27,10 +25,9 @@ ARMS = "scratch", "model 1", "model 2", "FC, phase shuffle"  # rows of rows.json
 REFERENCE = "model 1"  # the arm whose settings the controls have, and whose falls the baselines are compared with
 # The reference never trained, and the reference trained on labels that belong to other patients.
 CONTROLS = UNTRAINED, PERMUTED = "untrained", "labels permuted"
+# The reference with a small encoder, whose weights have room in the book; recorded, so that it can be compared.
+NARROW = "model 1, narrow ResNet10"
 PROFILE = replace(get_profile("recorded"), name="explained", size=SIZE)
-WEIGHTS = "model.safetensors"
-WEIGHTS_URL = "https://raw.githubusercontent.com/liver-vlm-book/liver-vlm-book/main/data/explained"
-WEIGHTS_SHA256 = "15883286d934ed4360999e897264d23aa41dc587bfa0c2ea6a0c8c53c59f9b7a"
 # The modules of a network with a ResNet in the order in which their weights are drawn anew, from the last one down.
 STAGES = {"head": ("head",)} | {f"stage {i}": (f"encoder.body.layer{i}",) for i in (4, 3, 2, 1)}
 STAGES["stem"] = ("encoder.body.conv1", "encoder.body.bn1")
@@ -66,30 +63,15 @@ def _train(arm: str, cohort: int, folder: Path) -> None:
 
 
 def _row(arm: str) -> Row:
-    return all_rows()[arm if arm in ARMS else REFERENCE]
+    row = all_rows()[arm if arm in ARMS else REFERENCE]
+    if arm != NARROW:
+        return row
+    return replace(row, method=replace(row.method, config={**row.method.config, "encoder": "resnet10_narrow"}))
 
 
 def shipped_network() -> LiverVLM:
-    """The network of the Grad-CAM chapter: the first of model 1, in half precision, from `data/explained`.
-
-    An installed package has no room for its weights, 23 MB: they are fetched once from the book's repository, and an
-    `InputError` says where to put them where that cannot be reached.
-    """
-    folder = data_file("explained")
-    if (folder / WEIGHTS).exists():
-        return LiverVLM.from_pretrained(folder)
-    return LiverVLM.from_pretrained(made_once("explained networks", WEIGHTS_SHA256, _fetch, suffix=""))
-
-
-def _fetch(folder: Path) -> None:
-    url = f"{WEIGHTS_URL}/{WEIGHTS}"
-    with folder_written_whole(folder) as new:
-        shutil.copy(data_file("explained/config.json"), new)
-        try:
-            torch.hub.download_url_to_file(url, str(new / WEIGHTS), WEIGHTS_SHA256, progress=False)
-        except (OSError, RuntimeError) as error:  # no network; another file than the one that is meant
-            where = data_file("explained")
-            raise InputError(f"{url}: out of reach ({error}); fetch it and put it into {where}") from error
+    """The network that the Grad-CAM chapter looks into: the first `NARROW` one, in half precision."""
+    return LiverVLM.from_pretrained(data_file("explained"))
 
 
 def permuted_labels(lesions: LesionSet, seed: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from ...base.paths import data_file
 from ...phantom.anatomy import PARTS
 from ...runs.records import read_record
 from .maps import SCORE_COLUMNS
-from .networks import ARMS, CONTROLS, REFERENCE
+from .networks import ARMS, CONTROLS, NARROW, REFERENCE
 
 
 def read_records(folder: str | Path | None = None) -> list[dict]:
@@ -90,7 +90,7 @@ def faithfulness_within_patients(table: pd.DataFrame) -> pd.DataFrame:
 
 def _claims_and_falls(table: pd.DataFrame) -> pd.DataFrame:
     """The lines that have both; a baseline has no falls of its own and gets those of each network of `REFERENCE`."""
-    networks = table["arm"].isin((*ARMS, *CONTROLS))
+    networks = table["arm"].isin((*ARMS, *CONTROLS, NARROW))
     reference = table.loc[table["arm"] == REFERENCE, ["cohort", "slice", "part", "fall"]]
     others = table[~networks].drop(columns=["cohort", "fall"]).merge(reference, on=["slice", "part"])
     return pd.concat([table[networks], others]).dropna(subset=["mass", "fall"])
