@@ -1,10 +1,7 @@
-"""Maps of all classes against the package grad-cam, as a ratio: `python benchmarks/grad_cam.py [images] [pixels]`."""
-
-import sys
-import time
-from statistics import median
+"""Grad-CAM maps of all classes, spread over the picture, against the package grad-cam."""
 
 import torch
+from common import Figure, in_turn
 
 from livervlm.base.compat import import_torchvision
 from livervlm.evaluation.grad_cam import class_score, grad_cam, on_pixels
@@ -17,7 +14,7 @@ from pytorch_grad_cam import GradCAM  # noqa: E402
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget  # noqa: E402
 
 CLASSES, PHASES = ("CYST", "FNH", "HCC", "HEM"), ("NC", "ART", "PV")
-REPEATS, BATCH = 3, 20
+PICTURES, SIZE, BATCH = 40, 224, 20
 
 
 class Scores(torch.nn.Module):
@@ -32,8 +29,8 @@ class Scores(torch.nn.Module):
 
 
 def ours(model: LiverVLM, pictures: torch.Tensor) -> torch.Tensor:
-    """Raw maps, (N, C, h, w)."""
-    return torch.cat([grad_cam(model.encoder, class_score(model), p) for p in pictures.split(BATCH)])
+    """Raw maps on the pixels, (N, C, S, S)."""
+    return torch.cat([on_pixels(grad_cam(model.encoder, class_score(model), p), SIZE) for p in pictures.split(BATCH)])
 
 
 def theirs(network: Scores, pictures: torch.Tensor) -> torch.Tensor:
@@ -46,30 +43,16 @@ def theirs(network: Scores, pictures: torch.Tensor) -> torch.Tensor:
     return torch.cat(maps)
 
 
-def stretched(maps: torch.Tensor) -> torch.Tensor:
-    """Each map from 0 to 1, with the package's guard against a map of zeros."""
-    above = maps - maps.amin(dim=(2, 3), keepdim=True)
-    return above / (1e-7 + above.amax(dim=(2, 3), keepdim=True))
-
-
-def seconds(run) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
-if __name__ == "__main__":
-    n, size = [*map(int, sys.argv[1:]), *(100, 224)[len(sys.argv) - 1 :]]
-    torch.manual_seed(0)
-    model = LiverVLM(Config(CLASSES, PHASES)).eval()
-    network, pictures = Scores(model), torch.randn(n, 3, size, size)
-    few = pictures[:BATCH]  # a first, untimed batch; and what the package does to its maps, done to ours
-    cut = stretched(on_pixels(stretched(ours(model, few).clamp(min=0)), size))
-    difference = (cut - theirs(network, few)).abs().max()
-    pairs = [
-        (seconds(lambda: theirs(network, pictures)), seconds(lambda: ours(model, pictures))) for _ in range(REPEATS)
-    ]
-    package, closed = (median(times) for times in zip(*pairs, strict=True))
-    print(f"{n} pictures of {size} px, {len(CLASSES)} classes, {torch.get_num_threads()} threads; medians of {REPEATS}")
-    print(f"grad-cam {package:.2f} s, closed form {closed:.2f} s: {package / closed:.1f} times as fast")
-    print(f"the two sets of maps, from 0 to 1, differ by {difference:.1e} at most")
+def measure() -> list[Figure]:
+    found = []
+    for name in ("resnet18", "resnet10_narrow"):
+        torch.manual_seed(0)
+        model = LiverVLM(Config(CLASSES, PHASES, encoder=name)).eval()
+        network, pictures = Scores(model), torch.randn(PICTURES, 3, SIZE, SIZE)
+        mine, package = in_turn(lambda m=model, p=pictures: ours(m, p), lambda n=network, p=pictures: theirs(n, p),
+                                repeats=3)
+        goal = ">= 20"
+        found.append(Figure(f"maps of {len(CLASSES)} classes, {name}, {SIZE} px", PICTURES / mine, "pictures a second"))
+        found.append(Figure(f"maps of {len(CLASSES)} classes, {name}, {SIZE} px", package / mine, "times as fast as",
+                            "the package grad-cam", goal))
+    return found

@@ -1,16 +1,35 @@
-"""How fast the phantom is: ROIs a second over Table 1's cohort at 64 px, by number of processes.
+"""How fast the phantom is, and how fast studies are read from files."""
 
-python benchmarks/phantom.py
-"""
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import time
+from common import Figure, seconds
 
+from livervlm.cli import main
 from livervlm.phantom.cohort import make_cohort
+from livervlm.studies.manifest import import_studies
 
-if __name__ == "__main__":
+STUDIES = 8
+
+
+def measure() -> list[Figure]:
+    rate = {}
     for jobs in (1, 2):
         make_cohort(1, patients=8, jobs=jobs, progress=False)  # starts the processes
-        start = time.perf_counter()
-        made = make_cohort(0, size=64, jobs=jobs, progress=False)
-        seconds = time.perf_counter() - start
-        print(f"{jobs} processes: {len(made) / seconds:.0f} ROIs/s ({len(made)} in {seconds:.1f} s)")
+        spent = seconds(lambda jobs=jobs: rate.update({jobs: len(make_cohort(0, size=64, jobs=jobs, progress=False))}))
+        rate[jobs] /= spent
+    found = [Figure("phantom ROIs at 64 px, one process", rate[1], "a second")]
+    found.append(Figure("phantom ROIs at 64 px, two processes", rate[2], "a second", goal=">= 200"))
+    found.append(Figure("two processes", rate[2] / rate[1], "times as fast as", "one"))
+    with TemporaryDirectory() as folder:
+        main(["phantom", "--studies", str(STUDIES), "--out", folder + "/studies"])
+        (manifest,) = Path(folder, "studies").glob("*.csv")
+        spent = seconds(lambda: import_studies(manifest, size=64, progress=False))
+        size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+        files = sum(file.suffix == ".dcm" for file in Path(folder).rglob("*"))
+        plain = seconds(lambda: [file.read_bytes() for file in Path(folder).rglob("*") if file.is_file()])
+    found.append(Figure(f"import of {STUDIES} DICOM studies ({files} files, {size / 1e6:.0f} MB)",
+                        3600 * STUDIES / spent, "studies an hour"))
+    found.append(Figure("the same", spent / plain, "times as long as", "reading the files' bytes"))
+    return found

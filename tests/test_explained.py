@@ -237,13 +237,13 @@ def test_one_command_trains_records_and_writes_the_network_of_the_chapter(patien
     out, folder = tmp_path / "records", tmp_path / "network"
     monkeypatch.setattr("sys.argv", ["x", "--cohorts", "1", "--out", str(out), "--model", str(folder)])
     command.main()
-    written = {"baselines", "untrained-cohort0", "model-1-narrow-ResNet10-cohort0"}
-    assert {file.stem for file in out.glob("*.json")} == written
+    written = {"baselines", "untrained-cohort0", "narrow/model-1-narrow-ResNet10-cohort0"}
+    assert {file.relative_to(out).with_suffix("").as_posix() for file in out.rglob("*.json")} == written
     full, half = networks.explained_model(networks.NARROW, 0), LiverVLM.from_pretrained(folder)
     few = images(patients.slices, slice(4))
     assert torch.allclose(full(few), half(few), atol=0.2)
     assert (folder / "model.safetensors").stat().st_size < 2e6
     card = read_card(folder)
     assert (card["provenance"]["cohort"], card["model"]["encoder"]) == (0, "resnet10_narrow")
-    table = record_table(read_records(out))
+    table = record_table(read_records(out / "narrow"))
     assert networks.NARROW in faithfulness(table).index.unique("arm")  # by its own falls, as a network

@@ -43,7 +43,7 @@ def grad_cam(encoder: ImageEncoder, score: Score, images: Tensor) -> Tensor:
     """
     encoder.eval()
     with torch.no_grad():
-        features = encoder.forward_features(images)  # (B, D, h, w)
+        features = encoder.forward_features(images.contiguous(memory_format=torch.channels_last))  # (B, D, h, w)
     pooled = features.mean(dim=(2, 3)).requires_grad_()
     scores = score(encoder.norm(pooled[..., None, None]).flatten(1))  # (B, K)
     weights = [torch.autograd.grad(s.sum(), pooled, retain_graph=True)[0] for s in scores.unbind(dim=1)]

@@ -57,10 +57,12 @@ def main() -> None:
     options = parser.parse_args()
     try:
         load_counterfactuals(jobs=options.jobs)
-        arms = *networks.ARMS, *networks.CONTROLS, networks.NARROW
+        arms = *networks.ARMS, *networks.CONTROLS
         todo = [Examination(BASELINES)]
         todo += [Examination(arm, cohort) for cohort in range(options.cohorts) for arm in arms]
         run(todo, options.out, name="networks", jobs=options.jobs)
+        narrow = [Examination(networks.NARROW, cohort) for cohort in range(options.cohorts)]
+        run(narrow, Path(options.out) / "narrow", name="narrow networks", jobs=options.jobs)
         if options.model:
             first = networks.NARROW, 0
             model, card = networks.explained_model(*first), read_card(networks.model_folder(*first))

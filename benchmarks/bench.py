@@ -1,0 +1,74 @@
+"""Run the benchmarks, each in a process of its own, and write what they found: `make bench`, or some of them by name.
+
+    python benchmarks/bench.py [name ...]
+
+`results.json` holds the figures of each, with the machine they belong to; `results.md` is the same as the book shows it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from datetime import date
+from importlib import import_module
+from pathlib import Path
+
+from common import ROOT, Figure, environment
+
+HERE = Path(__file__).parent
+TITLES = {
+    "training": "A training step",
+    "folds": "Five folds, and one training by other trainers",
+    "grad_cam": "Grad-CAM",
+    "phantom": "The phantom, and files",
+    "zero_shot": "Zero-shot",
+    "startup": "Start-up",
+    "size": "Cost against size",
+    "book": "The book and its tests",
+}
+
+
+def page(results: dict) -> str:
+    """The results as Markdown: a table for each benchmark, with the machine under it."""
+    parts = []
+    for name, title in TITLES.items():
+        if name in results:
+            lines = [f"**{title}**", "", "| figure | measured | goal |", "| --- | --- | --- |"]
+            for one in results[name]["figures"]:
+                met = Figure(**one).met
+                goal = f"{one['goal']} {'met' if met else '**missed**'}" if one["goal"] else ""
+                lines.append(f"| {one['what']} | {one['value']:.3g} {one['unit']} {one['against']} | {goal} |".replace("  ", " "))
+            where = results[name]["environment"]
+            lines += ["", f"{results[name]['date']}; " + ", ".join(f"{key} {value}" for key, value in where.items()) + "."]
+            parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def main(names: list[str]) -> None:
+    file = HERE / "results.json"
+    for name in names or TITLES:
+        if name not in TITLES:
+            sys.exit(f"no benchmark {name!r}: choose of {', '.join(TITLES)}")
+        print(f"{name} ...", flush=True)
+        process = subprocess.run([sys.executable, __file__, "--one", name], stdout=subprocess.PIPE, text=True)
+        if process.returncode:
+            print(f"{name}: failed, its last figures stay")
+            continue
+        found = json.loads(process.stdout.splitlines()[-1])
+        for one in found["figures"]:
+            print(f"  {one['what']}: {one['value']:.3g} {one['unit']} {one['against']}  {one['goal']}")
+        results = json.loads(file.read_text()) if file.exists() else {}
+        results[name] = found
+        file.write_text(json.dumps(results, indent=1) + "\n")
+        (HERE / "results.md").write_text(page(results))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--one"]:
+        measured = [asdict(one) for one in import_module(sys.argv[2]).measure()]
+        print(json.dumps({"date": date.today().isoformat(), "environment": environment(), "figures": measured}))
+    else:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        os.chdir(ROOT)
+        main(sys.argv[1:])
