@@ -1,7 +1,7 @@
 # Every command sets itself up: Python 3.11 to 3.13 and make are all it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help book test serve notebooks lint lock home clean
+.PHONY: help book test bench serve notebooks lint lock home clean
 
 SUITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -39,6 +39,9 @@ book: $(READY) ## build the book, executing every chapter, into _build/html
 test: $(READY) ## run the tests
 	@mkdir -p .cache
 	@$(BIN)/python -m pytest -n auto --dist loadfile
+
+bench: $(READY) ## measure speed, into benchmarks/results.md: make bench [ONLY="training phantom"]
+	@$(BIN)/python benchmarks/bench.py $(ONLY)
 
 serve: $(READY) ## show the built book in a browser at localhost:$(PORT)
 	@test -f _build/html/index.html || { echo "_build/html is missing: run 'make book' first"; exit 1; }

@@ -2,7 +2,7 @@
 
     python benchmarks/bench.py [name ...]
 
-`results.json` holds the figures of each, with the machine they belong to; `results.md` is the same as the book shows it.
+`results.json` holds the figures of each, with the machine they belong to; `results.md` is what the book shows of it.
 """
 
 import json
@@ -38,9 +38,10 @@ def page(results: dict) -> str:
             for one in results[name]["figures"]:
                 met = Figure(**one).met
                 goal = f"{one['goal']} {'met' if met else '**missed**'}" if one["goal"] else ""
-                lines.append(f"| {one['what']} | {one['value']:.3g} {one['unit']} {one['against']} | {goal} |".replace("  ", " "))
-            where = results[name]["environment"]
-            lines += ["", f"{results[name]['date']}; " + ", ".join(f"{key} {value}" for key, value in where.items()) + "."]
+                value = f"{one['value']:.3g} {one['unit']} {one['against']}".strip()
+                lines.append(f"| {one['what']} | {value} | {goal} |")
+            where = ", ".join(f"{key} {value}" for key, value in results[name]["environment"].items())
+            lines += ["", f"{results[name]['date']}; {where}."]
             parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure.  against: what it is a ratio to, measured in the same run.  goal: ">= 8", "<= 1", or none."""
+    """One measured figure.  against: what it is a ratio to, measured in the same run.  goal: such as ">= 8"."""
 
     what: str
     value: float

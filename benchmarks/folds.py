@@ -110,7 +110,9 @@ def _trainers(lesions) -> list[Figure]:
 
     if not (MONAI / "monai").exists():
         wanted = ["monai", "pytorch-ignite"]
-        subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", MONAI, *wanted], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", MONAI, *wanted], check=True
+        )
     sys.path.append(str(MONAI))
     from monai.engines import SupervisedTrainer
 
@@ -155,6 +157,4 @@ def _trainers(lesions) -> list[Figure]:
     ours, *others = (min(seconds(run) for _ in range(2)) for run in (package, by_lightning, by_monai))
     names = ("PyTorch Lightning", "MONAI's SupervisedTrainer")
     what = f"one training, resnet18, {SIZE} px, {EPOCHS} epochs"
-    return [
-        Figure(what, spent / ours, "times as fast as", name) for name, spent in zip(names, others, strict=True)
-    ]
+    return [Figure(what, spent / ours, "times as fast as", name) for name, spent in zip(names, others, strict=True)]

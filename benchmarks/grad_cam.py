@@ -49,10 +49,18 @@ def measure() -> list[Figure]:
         torch.manual_seed(0)
         model = LiverVLM(Config(CLASSES, PHASES, encoder=name)).eval()
         network, pictures = Scores(model), torch.randn(PICTURES, 3, SIZE, SIZE)
-        mine, package = in_turn(lambda m=model, p=pictures: ours(m, p), lambda n=network, p=pictures: theirs(n, p),
-                                repeats=3)
+        mine, package = in_turn(
+            lambda m=model, p=pictures: ours(m, p), lambda n=network, p=pictures: theirs(n, p), repeats=3
+        )
         goal = ">= 20"
         found.append(Figure(f"maps of {len(CLASSES)} classes, {name}, {SIZE} px", PICTURES / mine, "pictures a second"))
-        found.append(Figure(f"maps of {len(CLASSES)} classes, {name}, {SIZE} px", package / mine, "times as fast as",
-                            "the package grad-cam", goal))
+        found.append(
+            Figure(
+                f"maps of {len(CLASSES)} classes, {name}, {SIZE} px",
+                package / mine,
+                "times as fast as",
+                "the package grad-cam",
+                goal,
+            )
+        )
     return found

@@ -1,6 +1,5 @@
 """How fast the phantom is, and how fast studies are read from files."""
 
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,7 +28,12 @@ def measure() -> list[Figure]:
         size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
         files = sum(file.suffix == ".dcm" for file in Path(folder).rglob("*"))
         plain = seconds(lambda: [file.read_bytes() for file in Path(folder).rglob("*") if file.is_file()])
-    found.append(Figure(f"import of {STUDIES} DICOM studies ({files} files, {size / 1e6:.0f} MB)",
-                        3600 * STUDIES / spent, "studies an hour"))
+    found.append(
+        Figure(
+            f"import of {STUDIES} DICOM studies ({files} files, {size / 1e6:.0f} MB)",
+            3600 * STUDIES / spent,
+            "studies an hour",
+        )
+    )
     found.append(Figure("the same", spent / plain, "times as long as", "reading the files' bytes"))
     return found

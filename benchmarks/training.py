@@ -25,9 +25,7 @@ def measure() -> list[Figure]:
         for size in SIZES:
             torch.manual_seed(0)
             config = Config(CLASSES, PHASES, head="fc", encoder=name)
-            ours, bare = (
-                LiverVLM(config).to(device, memory_format=torch.channels_last).train() for _ in range(2)
-            )
+            ours, bare = (LiverVLM(config).to(device, memory_format=torch.channels_last).train() for _ in range(2))
             batch = to_device(torch.randn(BATCH, 3, size, size), torch.arange(BATCH) % 4, device)
             scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
             mine, theirs = adam(ours, 5e-4), torch.optim.Adam(bare.parameters(), lr=5e-4, fused=True)

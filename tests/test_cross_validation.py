@@ -18,7 +18,7 @@ from livervlm.runs.cells import provenance
 from livervlm.runs.cross_validation import cross_validate
 from livervlm.runs.methods import Radiomics, Trained
 from livervlm.runs.records import SCHEMA, read_record, write_record
-from livervlm.scans.windowing import images
+from livervlm.scans.windowing import images, window
 
 
 @pytest.fixture
@@ -60,7 +60,9 @@ def test_training_never_sees_a_picture_of_the_group_it_is_tested_on(validate, to
     def hashes(tensor):
         return {picture.contiguous().numpy().tobytes() for picture in tensor}
 
-    monkeypatch.setattr(trainer, "fit", lambda m, data, **s: seen.append(hashes(data["image"])) or fit(m, data, **s))
+    monkeypatch.setattr(
+        trainer, "fit", lambda m, data, **s: seen.append(hashes(window(data["image"]))) or fit(m, data, **s)
+    )
     monkeypatch.setattr(
         training, "predict", lambda m, pictures, **s: asked.append(hashes(pictures)) or predict(m, pictures, **s)
     )

@@ -9,14 +9,13 @@ import torch
 from livervlm.base.errors import InputError
 from livervlm.base.profiles import PROFILES
 from livervlm.models import trainer, training
-from livervlm.models.augmentation import matched
 from livervlm.models.liver_vlm import LiverVLM
 from livervlm.models.pretext import border_level
 from livervlm.models.settings import Config, Recipe
 from livervlm.models.text import text_bank
 from livervlm.models.trainer import config_for, train_model
 from livervlm.scans.phases import shuffle
-from livervlm.scans.windowing import images
+from livervlm.scans.windowing import images, window
 
 
 def test_a_config_takes_the_data_and_the_profile_and_then_the_choices(toy, quick):
@@ -97,7 +96,7 @@ def test_a_probe_changes_what_the_pretext_sees_and_not_what_the_model_sees(train
     train(Recipe("phase_shuffle", probe="level removed"))
     pictures = images(toy)
     assert torch.allclose(fits[0][2]["image"], pictures - border_level(pictures)[:, :, None, None])
-    assert torch.equal(fits[1][2]["image"], pictures)
+    assert torch.equal(window(fits[1][2]["image"]), pictures)
 
 
 def test_a_damaged_pretext_is_refused(train, empty_cache):
@@ -108,9 +107,19 @@ def test_a_damaged_pretext_is_refused(train, empty_cache):
         train(Recipe("phase_shuffle"))
 
 
+def test_a_model_learns_from_hounsfield_units_what_it_would_from_windowed_pictures(train, toy, quick):
+    bounds = (-100.0, 300.0)
+    from_hu, _ = train(head="fc", window=bounds)
+    torch.manual_seed(0)
+    model = LiverVLM(config_for(toy, quick, head="fc", window=bounds))
+    data = training.to_device(images(toy, bounds=bounds), torch.from_numpy(toy.label), torch.device("cpu"))
+    training.fit(model, data, epochs=quick.epochs, progress=False)
+    assert all(torch.equal(value, from_hu.state_dict()[name]) for name, value in model.state_dict().items())
+
+
 def test_augmentation_and_epochs_reach_the_loop(train, fits):
     train(Recipe(augmentation="matched", epochs=3))
-    assert fits[0][3]["task"] is matched
+    assert fits[0][3]["task"].__name__ == "matched"
     assert fits[0][3]["epochs"] == 6
 
 

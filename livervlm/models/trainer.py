@@ -26,7 +26,7 @@ from .encoders import build_encoder
 from .geometry import moved
 from .liver_vlm import LiverVLM
 from .settings import Config, Recipe, choose
-from .training import classification, fit, to_device
+from .training import classification, fit, to_device, windowed
 
 SIMSIAM_LR = 0.05 * 32 / 256  # the paper of SimSiam's, for batches of 32
 
@@ -53,19 +53,19 @@ def train_model(
     recipe, device = recipe or Recipe(), best_device()
     tasks = {None: classification, **AUGMENTATIONS}
     task = tasks[choose("augmentation", recipe.augmentation, tasks)]
-    task = moved(task, recipe.geometry or profile.geometry)
-    pictures = images(lesions, index, config.window)
+    task = windowed(moved(task, recipe.geometry or profile.geometry), config.window)
     torch.manual_seed(seed)
     model = LiverVLM(config)
     if recipe.init == "imagenet":
         model.encoder = build_encoder(config.encoder, len(config.phases), pretrained=True)
     elif recipe.init != "scratch":
+        pictures = images(lesions, index, config.window)
         pretrained = pretrain(pictures, config.encoder, profile, recipe, seed=seed, progress=progress)
         model.encoder.load_state_dict(pretrained.encoder.state_dict())
     model.to(device)
     history = fit(
         model,
-        to_device(pictures, torch.from_numpy(lesions.label[index]), device),
+        to_device(torch.from_numpy(lesions.hu[index]), torch.from_numpy(lesions.label[index]), device),
         task=task,
         epochs=recipe.epochs * profile.epochs,
         seed=seed,

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from functools import wraps
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from ..base.errors import InputError
 from ..base.paths import written_whole
 from ..base.progress import bar
 from ..scans.phases import shuffle
+from ..scans.windowing import window
 
 CHECKPOINT_SECONDS = 60  # a kill loses about this much work
 
@@ -28,8 +30,18 @@ def classification(model: nn.Module, batch: Batch, generator: torch.Generator) -
     return cross_entropy(model(batch["image"]), batch["label"])
 
 
+def windowed(task: Task, bounds: tuple[float, float]) -> Task:
+    """A task for `fit` whose batches hold Hounsfield units, int16, half as large as what a network sees of them."""
+
+    @wraps(task)
+    def on_windowed(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        return task(model, {**batch, "image": window(batch["image"], bounds)}, generator)
+
+    return on_windowed
+
+
 def to_device(images: Tensor, label: Tensor, device: torch.device) -> Batch:
-    """Put a whole data set on the device: images (N, P, H, W) in channels-last memory, label (N,)."""
+    """Put a whole data set on the device: images (N, P, H, W) of any type in channels-last memory, label (N,)."""
     images = images.to(device).contiguous(memory_format=torch.channels_last)
     return {"image": images, "label": label.to(device)}
 
