@@ -20,9 +20,10 @@ def measure() -> list[Figure]:
         environment.pop("OMP_NUM_THREADS", None)  # `make` sets it
 
         def make(*what: str) -> str:
-            return subprocess.run(
-                ["make", *what], cwd=clone, env=environment, check=True, capture_output=True, text=True
-            ).stdout
+            done = subprocess.run(["make", *what], cwd=clone, env=environment, capture_output=True, text=True)
+            if done.returncode:
+                raise SystemExit(f"make {' '.join(what)} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+            return done.stdout
 
         def changed(file: str, text: str) -> None:
             path = clone / file

@@ -36,7 +36,7 @@ def test_the_page_shows_every_figure_with_its_goal_and_its_machine():
 
 def test_the_committed_page_is_that_of_the_committed_results():
     assert (ROOT / "benchmarks" / "results.md").read_text(encoding="utf-8") == bench.page(RESULTS)
-    assert set(RESULTS) == set(bench.TITLES)
+    assert set(RESULTS) <= set(bench.TITLES)
 
 
 def test_every_benchmark_is_a_file_and_every_file_of_figures_is_named():
