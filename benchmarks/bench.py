@@ -29,16 +29,21 @@ TITLES = {
 }
 
 
+def digits(value: float) -> str:
+    """Three of them: 0.0512, 1.00, 58,700."""
+    return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:#.3g}"
+
+
 def page(results: dict) -> str:
     """The results as Markdown: a table for each benchmark, with the machine under it."""
     parts = []
     for name, title in TITLES.items():
         if name in results:
-            lines = [f"**{title}**", "", "| figure | measured | goal |", "| --- | --- | --- |"]
+            lines = [f"## {title}", "", "| figure | measured | goal |", "| --- | --- | --- |"]
             for one in results[name]["figures"]:
                 met = Figure(**one).met
-                goal = f"{one['goal']} {'met' if met else '**missed**'}" if one["goal"] else ""
-                value = f"{one['value']:.3g} {one['unit']} {one['against']}".strip()
+                goal = f"{one['goal']}: {'met' if met else '**missed**'}" if one["goal"] else ""
+                value = f"{digits(one['value'])} {one['unit']} {one['against']}".strip()
                 lines.append(f"| {one['what']} | {value} | {goal} |")
             where = ", ".join(f"{key} {value}" for key, value in results[name]["environment"].items())
             lines += ["", f"{results[name]['date']}; {where}."]
@@ -58,7 +63,7 @@ def main(names: list[str]) -> None:
             continue
         found = json.loads(process.stdout.splitlines()[-1])
         for one in found["figures"]:
-            print(f"  {one['what']}: {one['value']:.3g} {one['unit']} {one['against']}  {one['goal']}")
+            print(f"  {one['what']}: {digits(one['value'])} {one['unit']} {one['against']}  {one['goal']}")
         results = json.loads(file.read_text()) if file.exists() else {}
         results[name] = found
         file.write_text(json.dumps(results, indent=1) + "\n")

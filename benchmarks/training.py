@@ -54,7 +54,7 @@ def measure() -> list[Figure]:
             where = f"{name}, {size} px"
             found.append(Figure(f"step, {where}", 1e3 * step, "ms"))
             found.append(Figure(f"step, {where}", step / hand, "times", "a bare loop", "<= 1"))
-            found.append(Figure(f"step, {where}", share, "%", "the ceiling", GOALS.get((name, size), "")))
+            found.append(Figure(f"step, {where}", share, "%", "of the ceiling", GOALS.get((name, size), "")))
             found += _parts(where, bare, theirs, forward, wait, repeats)
     return found
 
@@ -67,7 +67,7 @@ def _parts(where, model, optimizer, forward, wait, repeats) -> list[Figure]:
         spent["forward"] += seconds(lambda kept=kept: (kept.append(forward(model)), wait()))
         spent["backward"] += seconds(lambda kept=kept: (kept[0].backward(), wait()))
         spent["optimiser"] += seconds(lambda: (optimizer.step(), optimizer.zero_grad(set_to_none=True), wait()))
-    return [Figure(f"{part}, {where}", 100 * s / sum(spent.values()), "%", "the step") for part, s in spent.items()]
+    return [Figure(f"{part}, {where}", 100 * s / sum(spent.values()), "%", "of the step") for part, s in spent.items()]
 
 
 def _ceiling(device, dtype, wait) -> float:

@@ -29,8 +29,8 @@ def test_the_page_shows_every_figure_with_its_goal_and_its_machine():
         vars(Figure("maps", 16, "times", "", ">= 20")),
     ]
     page = bench.page({"training": {"date": "2026-01-01", "environment": {"cores": "2"}, "figures": figures}})
-    assert "| a step | 0.98 times a bare loop | <= 1 met |" in page
-    assert "| maps | 16 times | >= 20 **missed** |" in page
+    assert "| a step | 0.980 times a bare loop | <= 1: met |" in page
+    assert "| maps | 16.0 times | >= 20: **missed** |" in page
     assert page.endswith("2026-01-01; cores 2.\n")
 
 
