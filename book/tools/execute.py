@@ -7,6 +7,7 @@ one chapter after the other.
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,7 +23,7 @@ from pages import Book
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def execute(root: Path, say: Callable[[str], None] = print) -> list[str]:
+def execute(root: Path, say: Callable[[str], None]) -> list[str]:
     """Execute what is missing and keep its outputs; returns the chapters that failed ("book/luck.md")."""
     cache = get_cache(root / "_build" / ".jupyter_cache")
     paths = [source.path for source in Book(root).sources if source.executable]
@@ -61,5 +62,5 @@ def _run(path: Path, notebook: NotebookNode, timeout: int | None) -> tuple[Path,
 
 
 if __name__ == "__main__":
-    failed = execute(ROOT)
+    failed = execute(ROOT, partial(print, flush=True))
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
