@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from ..base.errors import InputError
 from .shared import NOT_FOR_DIAGNOSIS, chosen_profile
 
 WIDTH = 100
-SETTINGS = ("protocol", "pixels", "epochs", "text encoder", "network", "phantom version")
 COLUMNS = {"claim": 32, "printed": 7, "five folds": 17, "population": 22, "verdict": 14}  # with two blanks between
 LEGEND = (
     "printed: difference of the paper's two means, in points. five folds: ours in the paper's protocol. population: "
@@ -25,7 +24,7 @@ def report(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from ..base.paths import data_file
-    from ..runs.results import Runs, claims
+    from ..runs.results import Runs, claims, settings
     from ..runs.rows import declared
 
     out = Path(arguments.out) if arguments.out else data_file("results")
@@ -37,35 +36,13 @@ def report(arguments: argparse.Namespace) -> None:
     judged, lines = claims(population, paper, progress=True), []
     for (claim, line), contrast in zip(judged.iterrows(), declared()["contrasts"], strict=True):
         better, worse = (records(contrast[side]) for side in ("better", "worse"))
-        lines.append({"claim": claim, **line, **_settings([*better, *worse]), **_cohorts(contrast, better, worse)})
+        lines.append({"claim": claim, **line, **settings([*better, *worse]), **_cohorts(contrast, better, worse)})
     if arguments.form == "json":
         print(json.dumps(lines, indent=1, ensure_ascii=False))
     elif arguments.form == "csv":
         pd.DataFrame(lines).to_csv(sys.stdout, index=False)
     else:
         _print_table(lines)
-
-
-def _settings(records: Iterable[dict]) -> dict[str, str]:
-    """What the runs of a claim were, as their records say: "a / b" where its two sides differ, "-" without records."""
-    from ..models.settings import Config
-
-    found: dict[str, dict[str, None]] = {}
-    for record in records:
-        row, profile, config = record["row"], record["profile"], record["row"].get("config", {})
-        trained = row["method"] == "train"
-        reads_text = trained and config.get("head", Config.head) == "text"
-        one = {
-            "protocol": record["protocol"],
-            "pixels": profile["size"],
-            "epochs": profile["epochs"] * row.get("recipe", {}).get("epochs", 1),
-            "text encoder": record["text_encoder"] if reads_text else "none",
-            "network": config.get("encoder", Config.encoder) if trained else row["method"],
-            "phantom version": record["data"]["source"]["version"],
-        }
-        for name in SETTINGS:
-            found.setdefault(name, {})[str(one[name])] = None
-    return {name: " / ".join(found.get(name, ["-"])) for name in SETTINGS}
 
 
 def _cohorts(contrast: dict, better: Sequence[dict], worse: Sequence[dict]) -> dict[str, int]:
@@ -83,11 +60,11 @@ def _print_table(lines: list[dict]) -> None:
     for line in lines:
         print("\n" + _row(line))
         table = "control" if line["table"] == "-" else f"Table {line['table']}"
-        settings = [f"{table}: {line['cohorts']} of {line['planned cohorts']} cohorts"]
+        about = [f"{table}, {line['in the paper']}: {line['cohorts']} of {line['planned cohorts']} cohorts"]
         if line["protocol"] != "-":
-            settings += [f"{line['protocol']} protocol", f"{line['pixels']} px", f"{line['epochs']} epochs"]
-            settings += [f"{name} {line[name]}" for name in ("text encoder", "network", "phantom version")]
-        print(_wrapped(", ".join(settings), "    "))
+            about += [f"{line['protocol']} protocol", f"{line['pixels']} px", f"{line['epochs']} epochs"]
+            about += [f"{name} {line[name]}" for name in ("text encoder", "network", "phantom version")]
+        print(_wrapped(", ".join(about), "    "))
     verdicts = [line["verdict"] for line in lines]
     counts = ", ".join(f"{verdicts.count(one)} {one}" for one in dict.fromkeys(verdicts))
     print("\n" + _wrapped(f"{len(lines)} claims: {counts}."))

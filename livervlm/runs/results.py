@@ -16,6 +16,7 @@ from ..base.progress import bar
 from ..evaluation.comparisons import Comparison, crossed_bootstrap, holm, mean_t, paired_t, verdicts
 from ..evaluation.forensics import examine_rows
 from ..evaluation.outcome import Outcome
+from ..models.settings import Config
 from ..phantom.patients import N_GROUPS
 from . import rows
 from .cells import Cell, cells
@@ -24,6 +25,7 @@ from .records import read_record
 from .rows import PROTOCOLS, Row, declared
 
 NO_VERDICT = "no verdict yet"
+SETTINGS = ("protocol", "pixels", "epochs", "text encoder", "network", "phantom version")
 LINE = ["difference", "sd", "low", "high", "low 90", "high 90", "n"]  # of a comparison
 
 
@@ -102,7 +104,9 @@ class Runs:
     def contrasts(self, progress: bool = False) -> pd.DataFrame:
         """The plan's contrasts with Holm's p over all of them, and their verdicts; a line each, named as declared.
 
-        A contrast whose cohorts are not all run has no verdict yet and counts for Holm with a p of 1.
+        A contrast whose cohorts are not all run has no verdict yet and counts for Holm with a p of 1.  verdict: on the
+        claim as the plan declares it.  on the paper: on what the paper says, which for Table 6 is that two rows do
+        equally well, where the plan declares that one is better.
         """
         planned = declared()["plan"]
         lines, family, boots = {}, [], []
@@ -129,6 +133,9 @@ class Runs:
         waiting = table["n"] < table["of"]
         table.loc[waiting, ["p, Holm", "p TOST, Holm"]] = np.nan
         table.loc[waiting, "verdict"] = NO_VERDICT
+        equal = [contrast.get("paper", {}).get("equal", False) for contrast in declared()["contrasts"]]
+        opposite = {"equivalent": "reproduced", "reproduced": "not reproduced"}
+        table["on the paper"] = table["verdict"].mask(equal, table["verdict"].replace(opposite))
         return table
 
     def summary(self, chosen: Iterable[Row | str]) -> pd.DataFrame:
@@ -155,6 +162,13 @@ class Runs:
             lines[row.name] = line
         return pd.DataFrame.from_dict(lines, orient="index")
 
+    def about(self, *names: str) -> str:
+        """What the runs behind some rows or declared contrasts were, in a sentence to stand beside what they show."""
+        sides = {contrast["name"]: (contrast["better"], contrast["worse"]) for contrast in declared()["contrasts"]}
+        chosen = dict.fromkeys(row for name in names for row in sides.get(name, (name,)))
+        found = settings(record for row in chosen for record in self.read(row))
+        return "What was run: " + ", ".join(f"{name} {value}" for name, value in found.items()) + "."
+
     def _first(self, name: str) -> Cell:
         """A cell of the row, whose siblings are all the others."""
         row = rows.all_rows()[name]
@@ -166,12 +180,33 @@ class Runs:
         return self.patients(name, pool).mean(axis=1)
 
 
-def claims(population: Runs | None = None, paper: Runs | None = None, progress: bool = False) -> pd.DataFrame:
-    """Every contrast of the plan for a page, a line each: what was printed, what its folds bear, ours, the verdict.
+def settings(records: Iterable[dict]) -> dict[str, str]:
+    """What some runs were, by `SETTINGS`, as their records say: "a / b" where they differ, "-" without any."""
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        row, profile, config = record["row"], record["profile"], record["row"].get("config", {})
+        trained = row["method"] == "train"
+        reads_text = trained and config.get("head", Config.head) == "text"
+        one = {
+            "protocol": record["protocol"],
+            "pixels": profile["size"],
+            "epochs": profile["epochs"] * row.get("recipe", {}).get("epochs", 1),
+            "text encoder": record["text_encoder"] if reads_text else "none",
+            "network": config.get("encoder", Config.encoder) if trained else row["method"],
+            "phantom version": record["data"]["source"]["version"],
+        }
+        for name in SETTINGS:
+            found.setdefault(name, {})[str(one[name])] = None
+    return {name: " / ".join(found.get(name, ["-"])) for name in SETTINGS}
 
-    printed: the difference of the two printed means.  its folds: the corrected interval over the paper's own folds
-    where both rows are recovered (`forensics`), else which is not.  five folds: ours in the paper's protocol, mean over
-    cohorts.  population: ours with its 95 % interval.  Differences in points.
+
+def claims(population: Runs | None = None, paper: Runs | None = None, progress: bool = False) -> pd.DataFrame:
+    """Every claim for a page, a line each: what was printed, what its folds bear, ours, the verdict.
+
+    A claim is the paper's, in its words with the section, or "ours", a control of the plan's.  printed: the difference
+    of the two printed means.  its folds: the corrected interval over the paper's own folds where both rows are
+    recovered (`forensics`), else which is not.  five folds: ours in the paper's protocol, mean over cohorts.
+    population: ours with its 95 % interval.  Differences in points.
     """
     population, paper = population or Runs(), paper or Runs("paper")
     judged, lines = population.contrasts(progress), {}
@@ -179,12 +214,14 @@ def claims(population: Runs | None = None, paper: Runs | None = None, progress: 
         sides = contrast["better"], contrast["worse"]
         ours, five = judged.loc[contrast["name"]], paper.compare({"": sides}).iloc[0]
         shown = f"{ours['difference']:+.1f} ({ours['low']:+.1f} to {ours['high']:+.1f}), {ours['n']} cohorts"
-        lines[contrast["claim"]] = {
+        said = contrast.get("paper", {})
+        lines[said.get("claim", contrast["claim"])] = {
             "table": contrast["table"] or "-",
+            "in the paper": f"“{said['words']}” ({said['section']})" if said else "ours",
             **(_printed(contrast["table"], sides) if contrast["table"] else {"printed": "-", "its folds": "-"}),
             "five folds": f"{five['difference']:+.1f}, {five['n']:.0f} cohorts" if five["n"] else "not run",
             "population": shown if ours["n"] >= ours["of"] else f"{ours['n']} of {ours['of']} cohorts",
-            "verdict": ours["verdict"],
+            "verdict": ours["on the paper"],
         }
     return pd.DataFrame.from_dict(lines, orient="index")
 
