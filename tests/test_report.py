@@ -116,6 +116,15 @@ def test_a_row_on_all_its_cohorts_has_a_verdict_in_the_table_too(record, capsys)
     assert "not for diagnosis" in " ".join(said.split())
 
 
+def test_what_was_run_names_every_setting_of_both_sides_of_a_contrast(record):
+    record("FC, phase shuffle", 2)
+    runs = Runs("population", record("model 1", 2), profiles.PROFILES["smoke"], PATIENTS)
+    both = runs.about("prompts against FC, pretrained")
+    assert both == runs.about("model 1", "FC, phase shuffle")
+    assert "protocol population, pixels 16, epochs 2, text encoder minilm / none, network resnet18" in both
+    assert "text encoder minilm, network" in runs.about("model 1")
+
+
 def test_csv_holds_what_json_holds(record, capsys):
     record("FC, phase shuffle", 2)
     folder = record("model 1", 2)

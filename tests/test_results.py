@@ -187,6 +187,36 @@ def test_claims_stand_beside_what_was_printed(recorded):
     assert len(table) == len(CONTRASTS)
 
 
+def test_a_summary_waits_for_the_plans_cohorts(recorded):
+    values, n = spread(COHORTS["core"], 70, 2), COHORTS["core"]
+    early = recorded("scratch", values[:-1]).summary(["scratch"]).loc["scratch"]
+    assert (early["ours"], early["n"]) == ("-", f"{n - 1} of {n} cohorts")
+    done = recorded("scratch", values).summary(["scratch"]).loc["scratch"]
+    mean, sd = map(float, done["ours"].split(" ± "))
+    assert (mean, sd, done["n"]) == (pytest.approx(70, abs=0.5), pytest.approx(2, abs=0.2), f"{n} cohorts")
+
+
+def test_a_claim_that_two_rows_do_equally_well_is_refuted_by_a_difference_and_shown_by_equivalence(recorded):
+    n = COHORTS["misregistration"]
+    recorded("model 1", spread(n, 80, 1))
+    line = recorded("misregistered", spread(n, 70, 1)).contrasts().loc["aligned against misregistered"]
+    assert (line["verdict"], line["on the paper"]) == ("reproduced", "not reproduced")
+    line = recorded("misregistered", spread(n, 80, 1)).contrasts().loc["aligned against misregistered"]
+    assert (line["verdict"], line["on the paper"]) == ("equivalent", "reproduced")
+    line = recorded("misregistered", spread(n, 90, 1)).contrasts().loc["aligned against misregistered"]
+    assert (line["verdict"], line["on the paper"]) == ("not reproduced", "not reproduced")
+
+
+def test_the_papers_words_are_the_papers():
+    text = Path(__file__).parents[2] / "shared" / "seeds" / "liver_vlm_applsci_2025.txt"
+    if not text.exists():
+        pytest.skip("the paper's text is not beside this checkout")
+    paper = text.read_text(encoding="utf-8")
+    quoted = [contrast["paper"]["words"] for contrast in CONTRASTS.values() if "paper" in contrast]
+    assert len(quoted) == 8
+    assert [words for words in quoted if words not in paper] == []
+
+
 # -- The records of the book ------------------------------------------------------------------------------------------
 
 

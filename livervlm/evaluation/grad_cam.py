@@ -1,4 +1,4 @@
-"""Grad-CAM: which places of a picture a score rests on (Selvaraju et al. 2017; paper section 4.4), and its checks.
+"""Grad-CAM: which places of a picture a score rests on (Selvaraju et al. 2017; paper section 4.2.1), and its checks.
 
 Maps here are raw and signed: nothing is cut off at zero and nothing is rescaled, so that maps of several classes can be
 shown on one colour scale.  A positive place speaks for the score, a negative one against it.

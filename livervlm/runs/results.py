@@ -142,9 +142,9 @@ class Runs:
         """A line for each row: the paper's accuracy, ours as mean ± sd with n, in percent.
 
         paper: mean and population sd over five folds, the mean of both over cohorts.  Otherwise mean and sd (ddof 1)
-        over cohorts of the patients' mean accuracy.
+        over cohorts of the patients' mean accuracy; "-" until the plan's cohorts of the row are all there.
         """
-        lines = {}
+        lines, planned = {}, declared()["plan"]["cohorts"]
         for row in (rows.all_rows()[one] if isinstance(one, str) else one for one in chosen):
             if row.method.measures:
                 continue
@@ -157,8 +157,9 @@ class Runs:
             else:
                 values = self.patients(row.name).mean(axis=1).to_numpy()
                 spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
-                ours = f"{np.mean(values):.2f}{spread}" if len(values) else "-"
-                line |= {"ours": ours, "n": f"{len(values)} cohorts"}
+                done = len(values) and self.complete(row.name)
+                of = "" if done or row.set not in planned else f" of {planned[row.set]}"
+                line |= {"ours": f"{np.mean(values):.2f}{spread}" if done else "-", "n": f"{len(values)}{of} cohorts"}
             lines[row.name] = line
         return pd.DataFrame.from_dict(lines, orient="index")
 
