@@ -8,8 +8,9 @@ import pytest
 from livervlm.phantom.cohort import make_cohort
 from livervlm.phantom.patients import Knobs
 from livervlm.runs.cells import cells
-from livervlm.runs.cohorts import cohort_of
-from livervlm.runs.rows import all_rows
+from livervlm.runs.cohorts import cohort_of, pool_of
+from livervlm.runs.rows import PROTOCOLS, all_rows
+from livervlm.scans.seeds import seed_of
 
 ROW = replace(all_rows()["scratch"], cohort={"patients": 4})
 
@@ -32,3 +33,12 @@ def test_the_first_cohort_of_the_papers_protocol_is_the_books(quick):
     hu = cohort_of(cells([ROW], "paper", 1, quick)[0]).hu
     assert np.array_equal(hu, pictures(0, quick.size, uncertain=False))
     assert not np.array_equal(hu, pictures(0, quick.size, uncertain=True))
+
+
+@pytest.mark.parametrize("protocol", ["population", "development"])
+def test_test_patients_have_tables_drawn_anew_too(protocol, quick, empty_cache):
+    (cell,) = cells([ROW], protocol, 1, quick, test_patients=4)
+    pool, seed = pool_of(cell, "standard"), seed_of(PROTOCOLS[protocol].pool, 0)
+    drawn, nominal = ({p.tobytes() for p in pictures(seed, quick.size, uncertain=u)} for u in (True, False))
+    assert {picture.tobytes() for picture in pool.hu} <= drawn
+    assert not {picture.tobytes() for picture in pool.hu} & nominal
