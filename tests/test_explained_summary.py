@@ -63,6 +63,32 @@ def test_claims_that_rank_like_the_falls_and_baselines_held_against_them():
     assert scratch["high"] - scratch["low"] == pytest.approx(2 * 1.96 * 1.03 / np.sqrt(197) * (1 - 0.48**2), rel=0.15)
 
 
+def test_claims_that_only_follow_the_area_say_nothing_once_the_area_is_given():
+    rng = np.random.default_rng(0)
+    area, own = rng.normal(size=(2, 2000))
+    fall = area + own
+    table = pd.concat(
+        [
+            made_up("model 1", 0, area + 0.5 * rng.normal(size=2000), fall),
+            made_up("scratch", 0, area + own + rng.normal(size=2000), fall),
+            made_up("ceiling", -1, area, np.nan),
+        ]
+    )
+    raw, given = (faithfulness(table, given_area)["mean"] for given_area in (False, True))
+    assert raw["model 1"].item() > 0.5
+    assert abs(given["model 1"].item()) < 0.05
+    assert given["scratch"].item() == pytest.approx(1 / np.sqrt(2), abs=0.05)  # of own against own and as much noise
+    assert "ceiling" not in given.index.unique("arm")
+    residuals = [np.polyval(np.polyfit(*pair, 1), pair[0]) - pair[1] for pair in _ranks(table)]
+    assert given["scratch"].item() == pytest.approx(np.corrcoef(*residuals)[0, 1], abs=1e-9)
+
+
+def _ranks(table):
+    """The ranks of the area against those of mass and of fall, of the network that was trained from scratch."""
+    mine, area = (table[table["arm"] == arm].reset_index(drop=True) for arm in ("scratch", "ceiling"))
+    return [(area["mass"].rank(), mine[name].rank()) for name in ("mass", "fall")]
+
+
 def test_parts_of_one_patient_that_are_ranked_as_the_falls_rank_them():
     small, large = (
         made_up("model 1", 0, np.array(mass), np.arange(4) + add)

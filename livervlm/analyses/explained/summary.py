@@ -54,24 +54,37 @@ def localisation(table: pd.DataFrame) -> pd.DataFrame:
     return _with_interval(each).assign(networks=table.groupby(keys)["cohort"].nunique())
 
 
-def faithfulness(table: pd.DataFrame) -> pd.DataFrame:
+def faithfulness(table: pd.DataFrame, given_area: bool = False) -> pd.DataFrame:
     """Does a larger claim go with a larger fall?  Spearman's correlation of mass and fall, by arm, class and part.
 
+    given_area: the partial correlation instead, for parts of one size: a large part gets a large claim from any map,
+    and its loss costs more.  The area is the mass of the baseline "ceiling", a map of the part itself.
     table: of `record_table`.  The mean over an arm's networks that have more than ten patients, with a 95 % interval
     for one network by Fisher's z: all networks see the same patients, so more networks do not narrow it.  A baseline's
     claims are compared with the falls of `REFERENCE`.  Columns: mean, low, high, patients, networks.
     """
     keys = ["arm", "class", "part"]
-    every = {}
-    for key, mine in _claims_and_falls(table).groupby(keys):
+    every, compared = {}, _claims_and_falls(table)
+    if given_area:
+        area = table[table["arm"] == "ceiling"][["slice", "part", "mass"]].rename(columns={"mass": "area"})
+        compared = compared[compared["arm"] != "ceiling"].merge(area, on=["slice", "part"])
+    for key, mine in compared.groupby(keys):
         each = [one for _, one in mine.groupby("cohort") if len(one) > 10]
         if each:
-            z = np.arctanh(np.mean([stats.spearmanr(one["mass"], one["fall"]).statistic for one in each]))
-            n = min(map(len, each))
+            z = np.arctanh(np.mean([_rank_correlation(one, given_area) for one in each]))
+            n = min(map(len, each)) - given_area
             half = 1.96 * 1.03 / np.sqrt(n - 3)  # of a rank correlation, a little wider than Pearson's
             every[key] = (*np.tanh([z, z - half, z + half]), n, len(each))
     index = pd.MultiIndex.from_tuples(every, names=keys)
     return pd.DataFrame(every.values(), index, ["mean", "low", "high", "patients", "networks"])
+
+
+def _rank_correlation(one: pd.DataFrame, given_area: bool) -> float:
+    """Spearman's of mass and fall; given the area, the partial one of the ranks."""
+    if not given_area:
+        return stats.spearmanr(one["mass"], one["fall"]).statistic
+    inverse = np.linalg.inv(one[["mass", "fall", "area"]].rank().corr().to_numpy())
+    return -inverse[0, 1] / np.sqrt(inverse[0, 0] * inverse[1, 1])
 
 
 def faithfulness_within_patients(table: pd.DataFrame) -> pd.DataFrame:
