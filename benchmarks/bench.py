@@ -16,6 +16,8 @@ from pathlib import Path
 
 from common import ROOT, Figure, environment
 
+from livervlm.base.paths import written_whole
+
 HERE = Path(__file__).parent
 TITLES = {
     "training": "A training step",
@@ -52,22 +54,25 @@ def page(results: dict) -> str:
 
 
 def main(names: list[str]) -> None:
-    file = HERE / "results.json"
+    file, failed = HERE / "results.json", []
+    if unknown := [name for name in names if name not in TITLES]:
+        sys.exit(f"no benchmark {unknown[0]!r}: choose of {', '.join(TITLES)}")
     for name in names or TITLES:
-        if name not in TITLES:
-            sys.exit(f"no benchmark {name!r}: choose of {', '.join(TITLES)}")
         print(f"{name} ...", flush=True)
         process = subprocess.run([sys.executable, __file__, "--one", name], stdout=subprocess.PIPE, text=True)
         if process.returncode:
-            print(f"{name}: failed, its last figures stay")
+            failed.append(name)
             continue
         found = json.loads(process.stdout.splitlines()[-1])
         for one in found["figures"]:
             print(f"  {one['what']}: {digits(one['value'])} {one['unit']} {one['against']}  {one['goal']}")
         results = json.loads(file.read_text()) if file.exists() else {}
         results[name] = found
-        file.write_text(json.dumps(results, indent=1) + "\n")
-        (HERE / "results.md").write_text(page(results))
+        for path, text in ((file, json.dumps(results, indent=1) + "\n"), (HERE / "results.md", page(results))):
+            with written_whole(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+    if failed:
+        sys.exit(f"failed, and their last figures stay: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

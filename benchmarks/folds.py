@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from livervlm import load_dataset
 from livervlm.base.compat import import_torchvision
+from livervlm.base.device import autocast_dtype, best_device
 from livervlm.base.profiles import Profile
 from livervlm.models.liver_vlm import LiverVLM
 from livervlm.models.prompts import prompts_by_order
@@ -75,15 +76,18 @@ def _book(lesions, profile, train, test) -> float:
 
 def _notebook(lesions, profile, train, test) -> float:
     torch.manual_seed(0)
-    model = LiverVLM(config_for(lesions, profile))
+    device = best_device()
+    model = LiverVLM(config_for(lesions, profile)).to(device)
     folder = find_weights(TEXT_ENCODERS["minilm"])
-    tokenizer, reader = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    tokenizer, reader = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval().to(device)
     sentences = [variants[0] for variants in prompts_by_order("enriched", lesions.classes, lesions.phases)[0]]
     optimizer = torch.optim.Adam(model.parameters(), lr=LR)
 
     def logits(pictures):
         with torch.no_grad():
-            text = reader(**tokenizer(sentences, padding=True, return_tensors="pt")).last_hidden_state.mean(dim=1)
+            text = reader(**tokenizer(sentences, padding=True, return_tensors="pt").to(device)).last_hidden_state.mean(
+                dim=1
+            )
         image = normalize(model.head.fc_i(model.encoder(pictures)), dim=1)
         return model.head.logit_scale * image @ normalize(model.head.fc_t(text), dim=1).T
 
@@ -91,7 +95,7 @@ def _notebook(lesions, profile, train, test) -> float:
     for _ in range(EPOCHS):
         model.train()
         for pictures, label in DataLoader(Slices(lesions, train), BATCH, shuffle=True):
-            loss = cross_entropy(logits(pictures), label)
+            loss = cross_entropy(logits(pictures.to(device)), label.to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -100,7 +104,7 @@ def _notebook(lesions, profile, train, test) -> float:
     right = 0
     with torch.no_grad():
         for pictures, label in DataLoader(Slices(lesions, test), BATCH):
-            right += (logits(pictures).argmax(1) == label).sum().item()
+            right += (logits(pictures.to(device)).argmax(1).cpu() == label).sum().item()
     return right / len(test)
 
 
@@ -137,16 +141,17 @@ def _trainers(lesions) -> list[Figure]:
 
     def by_lightning():
         quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-        precision = "bf16-mixed" if torch.cpu.get_capabilities().get("avx512_bf16") else "32-true"
+        dtype = autocast_dtype(best_device())
+        precision = {torch.bfloat16: "bf16-mixed", torch.float16: "16-mixed", None: "32-true"}[dtype]
         trainer = lightning.Trainer(
             max_epochs=EPOCHS, accelerator="auto", precision=precision, enable_checkpointing=False, **quiet
         )
         trainer.fit(Module(LiverVLM(config_for(lesions, profile))), loader)
 
     def by_monai():
-        model = LiverVLM(config_for(lesions, profile))
+        model = LiverVLM(config_for(lesions, profile)).to(best_device())
         SupervisedTrainer(
-            device=torch.device("cpu"),
+            device=best_device(),
             max_epochs=EPOCHS,
             train_data_loader=[{"image": image, "label": label} for image, label in loader],
             network=model,

@@ -4,12 +4,14 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import bench  # noqa: E402
+import small_network  # noqa: E402
 from common import Figure, in_turn  # noqa: E402
 
 RESULTS = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
@@ -54,3 +56,32 @@ def test_calls_are_timed_in_turn_after_one_that_is_not_counted():
 def test_an_unknown_benchmark_is_refused():
     with pytest.raises(SystemExit, match="no benchmark 'speed': choose of training, folds"):
         bench.main(["speed"])
+
+
+def test_a_failure_keeps_the_last_figures_and_is_told_at_the_end(tmp_path, monkeypatch):
+    (tmp_path / "results.json").write_text(json.dumps(RESULTS))
+    monkeypatch.setattr(bench, "HERE", tmp_path)
+    monkeypatch.setattr(bench.subprocess, "run", lambda *_, **__: bench.subprocess.CompletedProcess([], 1, ""))
+    with pytest.raises(SystemExit, match="failed, and their last figures stay: training, size"):
+        bench.main(["training", "size"])
+    assert json.loads((tmp_path / "results.json").read_text()) == RESULTS
+
+
+def test_the_plan_of_the_small_network_shows_what_its_records_say():
+    text = (ROOT / "data" / "results" / "small_network.md").read_text(encoding="utf-8")
+    printed = small_network.table(ROOT / "data" / "results" / "development" / "small-network", small_network.COHORTS)
+    assert [line for line in printed.splitlines() if line not in text] == []
+
+
+def test_the_small_network_was_right_as_often_as_resnet18_in_a_tenth_of_the_time():
+    """As the chapter *Liver-VLM* says: 48 pixels, eight epochs, moved pictures, twelve development cohorts."""
+    folder, of = ROOT / "data" / "results" / "development" / "small-network", {}
+    for network in ((16, 1), small_network.RESNET18):
+        trials = [small_network.Trial(c, 48, 8, *network, True) for c in range(small_network.COHORTS)]
+        records = [small_network.read_record(trial.path(folder)) for trial in trials]
+        of[network] = np.array([[r["tests"]["standard"]["accuracy"], r["training seconds"]["cpu"]] for r in records])
+    small, large = of.values()
+    low, high = small_network.mean_t(small[:, 0] - large[:, 0]).interval()
+    assert low < 0 < high
+    assert max(-low, high) < 3
+    assert small[:, 1].mean() < 0.11 * large[:, 1].mean()
