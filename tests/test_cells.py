@@ -71,7 +71,7 @@ def test_every_declared_setting_exists():
             assert Config(LIVER_VLM_CLASSES, ("NC", "ART", "PV"), **row.method.config)
         assert set(row.pools) <= set(pools)
         assert row.method.needs
-    for contrast in declared()["contrasts"]:
+    for contrast in (one for family in declared()["contrasts"].values() for one in family):
         assert {contrast["better"], contrast["worse"]} <= known
         if contrast["table"]:
             tables = [dict(all_rows()[contrast[side]].printed) for side in ("better", "worse")]
@@ -83,7 +83,15 @@ def test_the_plan_lists_the_contrasts_that_are_declared():
     lines = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| (?:Table (\d)|control) \|$", plan, re.MULTILINE)
     written = [(name, better, worse, int(table) if table else None) for name, better, worse, table in lines]
     order = ("name", "better", "worse", "table")
-    assert written == [tuple(c[key] for key in order) for c in declared()["contrasts"]]
+    assert written == [tuple(c[key] for key in order) for c in declared()["contrasts"]["claims"]]
+
+
+def test_the_plan_of_ordinary_augmentation_lists_its_contrasts_and_their_cohorts():
+    plan = data_file("results/ordinary_augmentation.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| (\d+) \|$", plan, re.MULTILINE)
+    cohorts = {row.name: declared()["plan"]["cohorts"].get(row.set) for row in all_rows().values()}
+    found = [(c["name"], c["better"], c["worse"]) for c in declared()["contrasts"]["ordinary augmentation"]]
+    assert lines == [(*one, str(min(cohorts[side] for side in one[1:]))) for one in found]
 
 
 def test_printed_figures_are_the_papers():
@@ -190,7 +198,7 @@ def test_a_row_that_is_compared_needs_a_plan(tmp_path):
         read_declared(broken(tmp_path, lambda found: found["plan"]["cohorts"].pop("core")))
     other = {"name": "new", "better": "scratch", "worse": "nobody"}
     with pytest.raises(InputError, match="contrast 'new' compares 'nobody', which is no row"):
-        read_declared(broken(tmp_path, lambda found: found["contrasts"].append(other)))
+        read_declared(broken(tmp_path, lambda found: found["contrasts"]["claims"].append(other)))
 
 
 # -- The paper's protocol ---------------------------------------------------------------------------------------------

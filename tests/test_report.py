@@ -18,7 +18,7 @@ from livervlm.runs.rows import all_rows, declared
 
 PATIENTS = 20
 PLANNED = declared()["plan"]["cohorts"]
-SETTINGS = ["protocol", "pixels", "epochs", "text encoder", "network", "phantom version"]
+SETTINGS = ["protocol", "pixels", "epochs", "text encoder", "network", "ordinary augmentation", "phantom version"]
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_readers_own_runs_are_reported_with_their_own_settings(record, quick, 
     first = found[0]
     assert first["claim"] == "Phase-shuffle pretraining is better than training from scratch."
     assert first["verdict"] == NO_VERDICT
-    assert [first[name] for name in SETTINGS] == ["population", "16", "2", "minilm", "resnet18", "2 / 7"]
+    assert [first[name] for name in SETTINGS] == ["population", "16", "2", "minilm", "resnet18", "none", "2 / 7"]
     assert (first["cohorts"], first["planned cohorts"]) == (2, PLANNED["core"])
     said = reported(capsys, *own(folder))
     words = " ".join(said.split())
@@ -101,7 +101,7 @@ def test_a_readers_own_runs_are_reported_with_their_own_settings(record, quick, 
 
 def test_a_row_on_all_its_cohorts_has_a_verdict_in_the_table_too(record, capsys):
     record("misregistered", PLANNED["misregistration"])
-    folder = record("model 1", PLANNED["misregistration"])
+    folder = record("model 1", PLANNED["core"])
     said = reported(capsys, *own(folder))
     line = next(text for text in said.splitlines() if text.startswith("Misregistered ROIs do as well"))
     assert (

@@ -17,7 +17,7 @@ from livervlm.runs.results import NO_VERDICT, Runs, claims
 from livervlm.runs.rows import all_rows, declared
 
 PATIENTS = 400
-CONTRASTS = {contrast["name"]: contrast for contrast in declared()["contrasts"]}
+CONTRASTS = {contrast["name"]: contrast for contrast in declared()["contrasts"]["claims"]}
 COHORTS = declared()["plan"]["cohorts"]
 
 
@@ -154,6 +154,19 @@ def test_an_unfinished_contrast_has_no_verdict_and_shows_no_interval(recorded):
     assert line[["difference", "low", "high", "p, Holm", "p TOST, Holm"]].isna().all()
 
 
+def test_a_contrast_waits_for_both_its_plans_though_one_side_needs_fewer_cohorts(recorded):
+    """The forest has 18 cohorts: the network's first 18 are not looked at before its thirtieth is there."""
+    few, many = COHORTS["controls"], COHORTS["geometric"]
+    recorded("radiomics", spread(few, 70, 1))
+    early = recorded("scratch, geometric", np.full(many - 1, 80)).contrasts("ordinary augmentation")
+    line = early.loc["geometric against the forest"]
+    assert (line["n"], line["of"], line["verdict"]) == (few, few, NO_VERDICT)
+    assert line[["difference", "low", "high", "p, Holm", "p TOST, Holm"]].isna().all()
+    done = recorded("scratch, geometric", np.full(many, 80)).contrasts("ordinary augmentation")
+    assert done.loc["geometric against the forest", "verdict"] == "reproduced"
+    assert done["verdict"].eq(NO_VERDICT).sum() == len(done) - 1 == 5
+
+
 def test_verdicts_can_be_had_with_pandas_alone(recorded):
     """By the very cell that the report shows its readers."""
     chapter = json.loads((Path(__file__).parents[1] / "book" / "report.ipynb").read_text(encoding="utf-8"))
@@ -198,7 +211,7 @@ def test_a_summary_waits_for_the_plans_cohorts(recorded):
 
 def test_a_claim_that_two_rows_do_equally_well_is_refuted_by_a_difference_and_shown_by_equivalence(recorded):
     n = COHORTS["misregistration"]
-    recorded("model 1", spread(n, 80, 1))
+    recorded("model 1", np.full(COHORTS["core"], 80))
     line = recorded("misregistered", spread(n, 70, 1)).contrasts().loc["aligned against misregistered"]
     assert (line["verdict"], line["on the paper"]) == ("reproduced", "not reproduced")
     line = recorded("misregistered", spread(n, 80, 1)).contrasts().loc["aligned against misregistered"]

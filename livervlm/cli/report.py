@@ -34,7 +34,7 @@ def report(arguments: argparse.Namespace) -> None:
     population, paper = (Runs(protocol, out, profile, arguments.test_patients) for protocol in ("population", "paper"))
     records = cache(population.read)
     judged, lines = claims(population, paper, progress=True), []
-    for (claim, line), contrast in zip(judged.iterrows(), declared()["contrasts"], strict=True):
+    for (claim, line), contrast in zip(judged.iterrows(), declared()["contrasts"]["claims"], strict=True):
         better, worse = (records(contrast[side]) for side in ("better", "worse"))
         lines.append({"claim": claim, **line, **settings([*better, *worse]), **_cohorts(contrast, better, worse)})
     if arguments.form == "json":
@@ -56,6 +56,8 @@ def _cohorts(contrast: dict, better: Sequence[dict], worse: Sequence[dict]) -> d
 
 
 def _print_table(lines: list[dict]) -> None:
+    from ..runs.results import SETTINGS
+
     print(_row({name: name for name in COLUMNS}))
     for line in lines:
         print("\n" + _row(line))
@@ -63,7 +65,7 @@ def _print_table(lines: list[dict]) -> None:
         about = [f"{table}, {line['in the paper']}: {line['cohorts']} of {line['planned cohorts']} cohorts"]
         if line["protocol"] != "-":
             about += [f"{line['protocol']} protocol", f"{line['pixels']} px", f"{line['epochs']} epochs"]
-            about += [f"{name} {line[name]}" for name in ("text encoder", "network", "phantom version")]
+            about += [f"{name} {line[name]}" for name in SETTINGS[3:]]
         print(_wrapped(", ".join(about), "    "))
     verdicts = [line["verdict"] for line in lines]
     counts = ", ".join(f"{verdicts.count(one)} {one}" for one in dict.fromkeys(verdicts))

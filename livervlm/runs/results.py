@@ -25,7 +25,7 @@ from .records import read_record
 from .rows import PROTOCOLS, Row, declared
 
 NO_VERDICT = "no verdict yet"
-SETTINGS = ("protocol", "pixels", "epochs", "text encoder", "network", "phantom version")
+SETTINGS = ("protocol", "pixels", "epochs", "text encoder", "network", "ordinary augmentation", "phantom version")
 LINE = ["difference", "sd", "low", "high", "low 90", "high 90", "n"]  # of a comparison
 
 
@@ -101,39 +101,39 @@ class Runs:
             lines[label] = _line(difference) if self.complete(better, worse) else {"n": len(difference)}
         return pd.DataFrame.from_dict(lines, orient="index").reindex(columns=LINE)
 
-    def contrasts(self, progress: bool = False) -> pd.DataFrame:
-        """The plan's contrasts with Holm's p over all of them, and their verdicts; a line each, named as declared.
+    def contrasts(self, family: str = "claims", progress: bool = False) -> pd.DataFrame:
+        """A family of declared contrasts, with Holm's p over all of it, and their verdicts; a line each, by name.
 
         A contrast whose cohorts are not all run has no verdict yet and counts for Holm with a p of 1.  verdict: on the
         claim as the plan declares it.  on the paper: on what the paper says, which for Table 6 is that two rows do
         equally well, where the plan declares that one is better.
         """
-        planned = declared()["plan"]
-        lines, family, boots = {}, [], []
-        for contrast in bar(declared()["contrasts"], "claims", progress):
+        planned, mine = declared()["plan"], declared()["contrasts"][family]
+        lines, compared, boots = {}, [], []
+        for contrast in bar(mine, family, progress):
             sides = contrast["better"], contrast["worse"]
             one, other = map(self.patients, sides)
             both = one.index.intersection(other.index)
             difference = one.loc[both] - other.loc[both]  # (cohorts, patients), paired by both
             n, wanted = len(difference), min(planned["cohorts"][rows.all_rows()[side].set] for side in sides)
-            done = n >= wanted
+            done = n >= wanted and self.complete(*sides)  # also where one side has cohorts enough before its plan ends
             means = difference.mean(axis=1).to_numpy()
-            family.append(mean_t(means) if done else Comparison(0.0, np.inf, 1, 0))
+            compared.append(mean_t(means) if done else Comparison(0.0, np.inf, 1, 0))
             boots.append(crossed_bootstrap(difference.to_numpy())[1:] if done else (np.nan, np.nan))
             found = _line(difference.mean(axis=1)) if done else {"n": n}
             lines[contrast["name"]] = {"claim": contrast["claim"], "table": contrast["table"], "of": wanted, **found}
         table = pd.DataFrame.from_dict(lines, orient="index").reindex(columns=["claim", "table", "n", "of", *LINE[:-1]])
         table[["bootstrap low", "bootstrap high"]] = boots
-        table["p, Holm"] = holm([c.p for c in family])
-        table["p TOST, Holm"] = holm([max(c.tost(planned["margin"])) for c in family])
-        table["verdict"] = verdicts(family, planned["margin"])
+        table["p, Holm"] = holm([c.p for c in compared])
+        table["p TOST, Holm"] = holm([max(c.tost(planned["margin"])) for c in compared])
+        table["verdict"] = verdicts(compared, planned["margin"])
         # The plan: where the two intervals disagree about zero, the wider one counts.
         holds_zero = (table["bootstrap low"] <= 0) & (table["bootstrap high"] >= 0)
         table.loc[holds_zero & table["verdict"].isin(["reproduced", "not reproduced"]), "verdict"] = "undecided"
-        waiting = table["n"] < table["of"]
+        waiting = table["difference"].isna()
         table.loc[waiting, ["p, Holm", "p TOST, Holm"]] = np.nan
         table.loc[waiting, "verdict"] = NO_VERDICT
-        equal = [contrast.get("paper", {}).get("equal", False) for contrast in declared()["contrasts"]]
+        equal = [contrast.get("paper", {}).get("equal", False) for contrast in mine]
         opposite = {"equivalent": "reproduced", "reproduced": "not reproduced"}
         table["on the paper"] = table["verdict"].mask(equal, table["verdict"].replace(opposite))
         return table
@@ -165,7 +165,8 @@ class Runs:
 
     def about(self, *names: str) -> str:
         """What the runs behind some rows or declared contrasts were, in a sentence to stand beside what they show."""
-        sides = {contrast["name"]: (contrast["better"], contrast["worse"]) for contrast in declared()["contrasts"]}
+        families = declared()["contrasts"].values()
+        sides = {one["name"]: (one["better"], one["worse"]) for family in families for one in family}
         chosen = dict.fromkeys(row for name in names for row in sides.get(name, (name,)))
         found = settings(record for row in chosen for record in self.read(row))
         return "What was run: " + ", ".join(f"{name} {value}" for name, value in found.items()) + "."
@@ -194,6 +195,7 @@ def settings(records: Iterable[dict]) -> dict[str, str]:
             "epochs": profile["epochs"] * row.get("recipe", {}).get("epochs", 1),
             "text encoder": record["text_encoder"] if reads_text else "none",
             "network": config.get("encoder", Config.encoder) if trained else row["method"],
+            "ordinary augmentation": row.get("recipe", {}).get("geometry") or "none",
             "phantom version": record["data"]["source"]["version"],
         }
         for name in SETTINGS:
@@ -210,8 +212,8 @@ def claims(population: Runs | None = None, paper: Runs | None = None, progress: 
     population: ours with its 95 % interval.  Differences in points.
     """
     population, paper = population or Runs(), paper or Runs("paper")
-    judged, lines = population.contrasts(progress), {}
-    for contrast in declared()["contrasts"]:
+    judged, lines = population.contrasts(progress=progress), {}
+    for contrast in declared()["contrasts"]["claims"]:
         sides = contrast["better"], contrast["worse"]
         ours, five = judged.loc[contrast["name"]], paper.compare({"": sides}).iloc[0]
         shown = f"{ours['difference']:+.1f} ({ours['low']:+.1f} to {ours['high']:+.1f}), {ours['n']} cohorts"
@@ -221,7 +223,7 @@ def claims(population: Runs | None = None, paper: Runs | None = None, progress: 
             "in the paper": f"“{said['words']}” ({said['section']})" if said else "ours",
             **(_printed(contrast["table"], sides) if contrast["table"] else {"printed": "-", "its folds": "-"}),
             "five folds": f"{five['difference']:+.1f}, {five['n']:.0f} cohorts" if five["n"] else "not run",
-            "population": shown if ours["n"] >= ours["of"] else f"{ours['n']} of {ours['of']} cohorts",
+            "population": shown if np.isfinite(ours["difference"]) else f"{ours['n']} of {ours['of']} cohorts",
             "verdict": ours["on the paper"],
         }
     return pd.DataFrame.from_dict(lines, orient="index")

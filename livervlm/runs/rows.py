@@ -99,7 +99,7 @@ def read_declared(path: Path) -> dict:
         if strange := [pool for pool in row.pools if pool not in found["pools"]]:
             raise InputError(f"{where} is tested on {strange[0]!r}: the pools are {', '.join(found['pools'])}")
         rows[row.name] = row
-    for contrast in found["contrasts"]:
+    for contrast in (one for family in found["contrasts"].values() for one in family):
         for side in (contrast["better"], contrast["worse"]):
             if side not in rows:
                 raise InputError(f"{path.name}: contrast {contrast['name']!r} compares {side!r}, which is no row")
