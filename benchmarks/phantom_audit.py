@@ -1,12 +1,14 @@
 """What gives a phantom lesion's class away that should not, and how alike its patients are to the tables.
 
-python benchmarks/phantom_audit.py [patients of each class]
+python benchmarks/phantom_audit.py [--patients 150] [--version 2]
 
 Accuracies are of boosted trees, by patient, in five groups; chance is 25 %.  The design effect of their answers:
-how much more the share of right ones varies than if every slice were another patient's.
+how much more the share of right ones varies than if every slice were another patient's.  Last come the shares of
+lesions that the sources of the tables count.
 """
 
-import sys
+import argparse
+from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import binary_erosion
@@ -14,8 +16,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from livervlm.evaluation.metrics import design_effect
 from livervlm.phantom.cohort import make_cohort
-from livervlm.phantom.enhancement import read_table
-from livervlm.scans.conventions import CLASS_NAMES
+from livervlm.phantom.enhancement import COLUMNS, PHANTOM_VERSION, read_table
+from livervlm.phantom.patients import Patient, draw_patients
+from livervlm.scans.conventions import LIVER_VLM_CLASSES
 from livervlm.scans.lesions import LesionSet
 
 BORDER = 5  # pixels of the frame of a 64-pixel ROI
@@ -41,8 +44,9 @@ def answers(lesions: LesionSet, features: np.ndarray) -> np.ndarray:
     return right
 
 
-def audit(n: int) -> None:
-    lesions = make_cohort(100, 64, patients=dict.fromkeys(CLASS_NAMES, n), jobs=2, progress=False)
+def audit(n: int, version: int) -> None:
+    wanted = dict.fromkeys(LIVER_VLM_CLASSES, n)
+    lesions = make_cohort(100, 64, patients=wanted, version=version, jobs=2, progress=False)
     _, first, slices = np.unique(lesions.patient, return_index=True, return_counts=True)
     every = np.repeat(slices, slices)
     size = np.column_stack([every, lesions.spacing[:, 0], lesions.spacing[:, 1] * lesions.size])
@@ -67,7 +71,7 @@ def audit(n: int) -> None:
     middle = first + slices // 2
     parts = [lesions.mask(part) for part in lesions.mask_names if part not in ("lesion", "washout")]
     host = lesions.mask("lesion") & ~np.any(parts, axis=0)
-    table = read_table("enhancement").set_index(["tissue", "phase"])
+    table = read_table("enhancement", version).set_index(["tissue", "phase"])
     print(
         "HU of the host tissue, 4 px and more from its edge, middle slices: mean (sd) against the table's typical row"
     )
@@ -83,7 +87,32 @@ def audit(n: int) -> None:
                 f"{phase} {np.mean(means):.0f} ({np.std(means):.0f}) / {row['mean'] + liver:.0f} ({row['sd']:g})"
             )
         print(f"{kind:5}", "   ".join(said))
+    count(lesions, draw_patients(100, wanted, version=version))
+
+
+def count(lesions: LesionSet, patients: list[Patient]) -> None:
+    """Print what the tables' sources count, of whole lesions, a pixel off their edge, against the patient's liver."""
+    patient, art, pv = lesions.patient, lesions.phases.index("ART"), lesions.phases.index("PV")
+    inside = np.stack([[binary_erosion(phase) for phase in mask] for mask in lesions.mask("lesion")])
+    whole = np.array([[lesions.hu[patient == i, p][inside[patient == i, p]].mean() for p in (art, pv)]
+                      for i in range(len(patients))])  # fmt: skip
+    liver = np.array([[one.hu["liver"][COLUMNS.index(phase)] for phase in ("ART", "PV")] for one in patients])
+    kind, over = np.array([one.kind for one in patients]), whole - liver
+    fnh, hcc = kind == "FNH", kind == "HCC"
+    print(f"FNH: ART {whole[fnh, 0].mean():.0f} ({whole[fnh, 0].std():.0f}); more than 20 HU over the liver in ART "
+          f"{np.mean(over[fnh, 0] > 20):.0%}; at most 5 HU over it in PV {np.mean(over[fnh, 1] <= 5):.0%}")  # fmt: skip
+    print(f"HCC: over the liver {over[hcc, 0].mean():+.0f} in ART, {over[hcc, 1].mean():+.0f} in PV; falls from ART to "
+          f"PV {np.mean(whole[hcc, 0] > whole[hcc, 1]):.0%}")  # fmt: skip
+    edges = (0, 20, 30, 50, np.inf)
+    for low, high in pairwise(edges):
+        some = [one for one in patients if one.kind == "HEM" and low <= one.diameter < high]
+        shares = [np.mean([pattern in one.patterns for one in some]) for pattern in ("HEM flash filling", "HEM scar")]
+        print(f"HEM, {low} to {high} mm: {len(some)} patients, " + "flash filling {:.0%}, scar {:.0%}".format(*shares))
 
 
 if __name__ == "__main__":
-    audit(int(sys.argv[1]) if len(sys.argv) > 1 else 150)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--patients", type=int, default=150, help="of each class")
+    parser.add_argument("--version", type=int, default=PHANTOM_VERSION, help="of the phantom's tables")
+    options = parser.parse_args()
+    audit(options.patients, options.version)

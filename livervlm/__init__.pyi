@@ -63,6 +63,9 @@ from .evaluation.metrics import auc_over_folds as auc_over_folds
 from .evaluation.metrics import calibration as calibration
 from .evaluation.metrics import design_effect as design_effect
 from .evaluation.outcome import Outcome as Outcome
+from .evaluation.patients import PatientAnswers as PatientAnswers
+from .evaluation.patients import accuracy_by as accuracy_by
+from .evaluation.patients import last_less_first as last_less_first
 
 # Runs
 from .analyses import explained as explained
@@ -80,6 +83,8 @@ from .runs.rows import declared as declared
 
 # The book
 from .book import exercises as exercises
+from .book.clinic import accuracy_lines as accuracy_lines
+from .book.clinic import roc_curves as roc_curves
 from .book.figures import PALETTE as PALETTE
 from .book.figures import arm_curves as arm_curves
 from .book.figures import cohort_dots as cohort_dots

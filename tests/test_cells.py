@@ -86,11 +86,12 @@ def test_the_plan_lists_the_contrasts_that_are_declared():
     assert written == [tuple(c[key] for key in order) for c in declared()["contrasts"]["claims"]]
 
 
-def test_the_plan_of_ordinary_augmentation_lists_its_contrasts_and_their_cohorts():
-    plan = data_file("results/ordinary_augmentation.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("family", ["ordinary augmentation", "version 3"])
+def test_the_plan_of_a_family_lists_its_contrasts_and_their_cohorts(family):
+    plan = data_file(f"results/{family.replace(' ', '_')}.md").read_text(encoding="utf-8")
     lines = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| (\d+) \|$", plan, re.MULTILINE)
     cohorts = {row.name: declared()["plan"]["cohorts"].get(row.set) for row in all_rows().values()}
-    found = [(c["name"], c["better"], c["worse"]) for c in declared()["contrasts"]["ordinary augmentation"]]
+    found = [(c["name"], c["better"], c["worse"]) for c in declared()["contrasts"][family]]
     assert lines == [(*one, str(min(cohorts[side] for side in one[1:]))) for one in found]
 
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from livervlm.phantom.anatomy import INSTEAD, grow
 from livervlm.phantom.cohort import make_cohort
-from livervlm.phantom.patients import Knobs
+from livervlm.phantom.patients import Knobs, draw_patients
+from livervlm.runs import cohorts
 from livervlm.runs.cells import cells
-from livervlm.runs.cohorts import cohort_of, pool_of
+from livervlm.runs.cohorts import cohort_of, pool_of, pool_patients
 from livervlm.runs.rows import PROTOCOLS, all_rows
 from livervlm.scans.seeds import seed_of
 
@@ -42,3 +44,48 @@ def test_test_patients_have_tables_drawn_anew_too(protocol, quick, empty_cache):
     drawn, nominal = ({p.tobytes() for p in pictures(seed, quick.size, uncertain=u)} for u in (True, False))
     assert {picture.tobytes() for picture in pool.hu} <= drawn
     assert not {picture.tobytes() for picture in pool.hu} & nominal
+
+
+# -- The patients of a pool, drawn again without a picture ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shares", [{}, {"patients": {"HEM": 1, "MET": 2}, "classes": ["HEM", "MET"]}])
+def test_they_are_those_in_the_pictures(shares, quick, empty_cache, monkeypatch):
+    monkeypatch.setattr(cohorts, "CHUNK", 5)
+    (cell,) = cells([replace(ROW, cohort=shares)], "population", 1, quick, test_patients=14)
+    pool, drawn = pool_of(cell, "standard"), pool_patients(cell, "standard")
+    _, first = np.unique(pool.patient, return_index=True)
+    assert [pool.classes[label] for label in pool.label[first]] == drawn["class"].tolist()
+    width = pool.spacing[first, 2] * quick.size  # a ROI is half as wide again as the lesion, which is lobulated
+    assert np.corrcoef(width, drawn["diameter"])[0, 1] > 0.95
+    assert ((width / drawn["diameter"]).between(1, 2)).all()
+
+
+def test_their_contrast_is_that_of_the_tissue_that_fills_the_lesion(quick):
+    (cell,) = cells([ROW], "population", 1, quick, test_patients=100)
+    table = pool_patients(cell, "standard")
+    patients = draw_patients(seed_of("population pool", 0), 100, Knobs(uncertain=True))
+    instead = [i for i, patient in enumerate(patients) if set(patient.patterns) & set(INSTEAD)]
+    assert len(instead) > 5
+    at = np.linspace(-2, 2, 5, dtype=np.float32)
+    for i in (*range(5), *instead[:5]):
+        anatomy = grow(patients[i], at, at, at)
+        (main,) = set(anatomy.tissues[anatomy.first_lesion])  # the first that is painted; parts lie upon it
+        difference = np.subtract(patients[i].hu[main], patients[i].hu["liver"])[:3]
+        assert table.loc[i, ["NC", "ART", "PV"]].tolist() == pytest.approx(difference.tolist())
+        assert table.loc[i, "contrast"] == pytest.approx(abs(difference).max())
+
+
+def test_only_phases_that_are_shown_make_contrast(quick):
+    two = replace(ROW, cohort={"phases": ["NC", "DL"]})
+    (cell,) = cells([two], "population", 1, quick, test_patients=8)
+    table = pool_patients(cell, "standard")
+    assert list(table) == ["class", "diameter", "contrast", "NC", "DL"]
+    assert table["contrast"].tolist() == table[["NC", "DL"]].abs().max(axis=1).tolist()
+
+
+def test_at_half_the_diameter_they_are_the_same_patients(quick):
+    (cell,) = cells([ROW], "population", 1, quick, test_patients=100)
+    whole, half = pool_patients(cell, "standard"), pool_patients(cell, "half diameter")
+    assert half.drop(columns="diameter").equals(whole.drop(columns="diameter"))
+    assert (half["diameter"] / whole["diameter"]).median() == pytest.approx(0.5, abs=0.02)

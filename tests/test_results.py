@@ -11,10 +11,12 @@ from scipy import stats
 
 from livervlm.base.errors import InputError
 from livervlm.base.paths import data_file
-from livervlm.runs.cells import cells, coverage
+from livervlm.runs.cells import cells, coverage, patient_answers
+from livervlm.runs.cohorts import pool_of
 from livervlm.runs.records import code_provenance, write_record
 from livervlm.runs.results import NO_VERDICT, Runs, claims
 from livervlm.runs.rows import all_rows, declared
+from livervlm.scans.conventions import LIVER_VLM_CLASSES
 
 PATIENTS = 400
 CONTRASTS = {contrast["name"]: contrast for contrast in declared()["contrasts"]["claims"]}
@@ -228,6 +230,91 @@ def test_the_papers_words_are_the_papers():
     quoted = [contrast["paper"]["words"] for contrast in CONTRASTS.values() if "paper" in contrast]
     assert len(quoted) == 8
     assert [words for words in quoted if words not in paper] == []
+
+
+# -- What a clinic asks -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told(tmp_path, quick, empty_cache):
+    """Write records of a row, as a run leaves them, for `pool_of`'s patients with random answers; their reader."""
+    runs = Runs("population", tmp_path, quick, 12)
+
+    def write(name, cohorts, **changed):
+        for cell in cells([all_rows()[name]], "population", cohorts, quick, 12):
+            pool = pool_of(cell, "standard")
+            prob = np.random.default_rng(cell.cohort).dirichlet(np.ones(4), len(pool))
+            test = {**patient_answers(prob, pool), **changed}
+            record = {"row": {"name": name}, "cohort": cell.cohort, "fold": None, "tests": {"standard": test}}
+            write_record(cell.path(tmp_path), {**code_provenance(), **record})
+        return runs
+
+    return write
+
+
+def test_confusions_of_all_cohorts_are_added_up_truth_by_answer(recorded):
+    n = COHORTS["core"]
+    counts = recorded("model 1", np.full(n, 50.0)).confusion("model 1")
+    assert counts.loc["CYST"].tolist() == [20 * n, 20 * n, 0, 0]
+    assert counts.loc["HEM"].tolist() == [0, 0, 60 * n, 40 * n]
+    assert (counts.index.name, counts.columns.name) == ("truth", "answer")
+
+
+def test_a_pools_patients_are_one_each_however_many_cohorts_answer_them(told):
+    n = COHORTS["encoders"]
+    runs = told("scratch, ResNet50", n)
+    found, records = runs.by_patient("scratch, ResNet50"), runs.read("scratch, ResNet50")
+    assert found.patient.tolist() == [*range(12)] * n
+    assert found.label.tolist() == records[0]["tests"]["standard"]["label"].tolist() * n
+    assert np.array_equal(found.prob[12:24], records[1]["tests"]["standard"]["prob"].astype(float))
+    assert found.clinical().loc["AUC", "patients"].tolist() == [12] * 4
+
+
+def test_nobody_looks_before_the_planned_cohorts_are_there(told):
+    name = "scratch, ResNet50"
+    runs = told(name, COHORTS["encoders"] - 1)
+    for method in (runs.confusion, runs.by_patient):
+        with pytest.raises(InputError, match=f"{name}: not all of its planned cohorts are there"):
+            method(name)
+        with pytest.raises(InputError, match="scratch: not all"):
+            method("scratch")  # has no record at all
+    with pytest.raises(InputError, match="scratch: not all"):
+        Runs("paper", runs.out, runs.profile).by_patient("scratch")
+
+
+def test_records_without_probabilities_are_refused(recorded):
+    runs = recorded("model 1", np.full(COHORTS["core"], 50.0))
+    with pytest.raises(InputError, match="model 1: its records keep no probabilities by patient"):
+        runs.by_patient("model 1")
+
+
+def test_in_the_papers_protocol_each_cohort_has_patients_of_its_own():
+    runs = Runs("paper")
+    found, outcomes = runs.by_patient("model 1"), runs.outcomes("model 1")
+    assert len(found.label) == len(set(found.patient)) == 85 * len(outcomes)
+    place = found.patient.tolist().index("7 of cohort 1")
+    mine = outcomes[1].patient == 7
+    assert found.prob[place] == pytest.approx(outcomes[1].prob[mine].mean(axis=0))
+    assert found.label[place] == outcomes[1].y_true[mine][0]
+    counts = runs.confusion("model 1")
+    assert counts.to_numpy().sum() == sum(len(outcome.y_true) for outcome in outcomes.values())
+    right = sum((outcome.y_pred == outcome.y_true).sum() for outcome in outcomes.values())
+    assert np.trace(counts) == right
+
+
+def test_lesions_are_those_of_the_records(told):
+    runs = told("scratch", 2)
+    lesions, (record, _) = runs.lesions("scratch"), runs.read("scratch")
+    assert [LIVER_VLM_CLASSES[label] for label in record["tests"]["standard"]["label"]] == lesions["class"].tolist()
+    assert lesions.index.equals(runs.patients("scratch").columns)
+
+
+@pytest.mark.parametrize("what", ["label", "correct", "slices"])
+def test_patients_who_are_not_those_of_the_records_are_refused(told, what):
+    test = told("scratch", 1).read("scratch")[0]["tests"]["standard"]
+    other = np.roll(test["label"], 1) if what == "label" else test[what] + np.eye(12, dtype=np.uint8)[0]
+    with pytest.raises(InputError, match="scratch, cohort 0: its test patients cannot be drawn again"):
+        told("scratch", 1, **{what: other}).lesions("scratch")
 
 
 # -- The records of the book ------------------------------------------------------------------------------------------

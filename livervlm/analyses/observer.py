@@ -98,10 +98,10 @@ def latent_features(patient: Patient) -> np.ndarray:
     return np.float32([*table.ravel(), *contrast, *liver, patient.dose, patient.timing, patient.diameter])
 
 
-def measure_chunk(seed: int, size: int, path: Path) -> None:
+def measure_chunk(seed: int, size: int, version: int, path: Path) -> None:
     """Draw one seed's `CHUNK` patients, measure them in ROIs of `size` pixels, and keep the numbers at `path`."""
     rows = {name: [] for name in (*ALIGNED, "latents", "label", "slices", "diameter", "displacement")}
-    for patient in draw_patients(seed, CHUNK):
+    for patient in draw_patients(seed, CHUNK, version=version):
         study = phantom_study(patient)
         for arm, aligned in ALIGNED.items():
             rois = extract_rois(study, size, phases=CANONICAL, margin=MARGIN, aligned=aligned)
@@ -116,13 +116,15 @@ def measure_chunk(seed: int, size: int, path: Path) -> None:
         save_file({name: np.array(values) for name, values in rows.items()}, temporary)
 
 
-def cached_chunk(seed: int, size: int) -> Path:
+def cached_chunk(seed: int, size: int, version: int = PHANTOM_VERSION) -> Path:
     """The file of a chunk's numbers; measured where it is not in the cache."""
-    settings = [PHANTOM_VERSION, seed, size, CHUNK, FEATURES, LATENTS]
-    return made_once("observer", settings, lambda path: measure_chunk(seed, size, path))
+    settings = [version, seed, size, CHUNK, FEATURES, LATENTS]
+    return made_once("observer", settings, lambda path: measure_chunk(seed, size, version, path))
 
 
-def measure_patients(patients: int, size: int = 64, jobs: int = 1, progress: bool = True) -> dict[str, np.ndarray]:
+def measure_patients(
+    patients: int, size: int = 64, jobs: int = 1, progress: bool = True, version: int = PHANTOM_VERSION
+) -> dict[str, np.ndarray]:
     """Measure phantom patients chunk by chunk; what is cached is not measured again, so an interrupted run goes on.
 
     Returns for N slices of M patients: `ALIGNED`'s arms (N, F), latents (M, L), label, slices (their number) and
@@ -131,7 +133,7 @@ def measure_patients(patients: int, size: int = 64, jobs: int = 1, progress: boo
     if patients < 2 * CHUNK or patients % CHUNK:
         raise InputError(f"{patients} patients: give a multiple of {CHUNK} from {2 * CHUNK} up, to train and to test")
     seeds = [seed_of("observer", i) for i in range(patients // CHUNK)]
-    made = Parallel(jobs, return_as="generator")(delayed(cached_chunk)(seed, size) for seed in seeds)
+    made = Parallel(jobs, return_as="generator")(delayed(cached_chunk)(seed, size, version) for seed in seeds)
     paths = list(bar(made, f"{CHUNK} phantom patients each", progress, total=len(seeds)))
     chunks = [load_file(path) for path in paths]
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
@@ -172,10 +174,12 @@ def score(label: np.ndarray, prob: np.ndarray, patient: np.ndarray, **strata: np
     return result
 
 
-def observe(patients: int, size: int = 64, jobs: int = 1, progress: bool = True) -> dict:
+def observe(
+    patients: int, size: int = 64, jobs: int = 1, progress: bool = True, version: int = PHANTOM_VERSION
+) -> dict:
     """Train on four fifths of the patients, whole chunks, and test on the others; a record for `write_record`."""
     start = time.monotonic()
-    data = measure_patients(patients, size, jobs, progress)
+    data = measure_patients(patients, size, jobs, progress, version)
     patient = np.repeat(np.arange(patients), data["slices"])
     n_train = CHUNK * int(0.8 * patients / CHUNK)
     train, label = patient < n_train, data["label"][patient]
@@ -187,7 +191,7 @@ def observe(patients: int, size: int = 64, jobs: int = 1, progress: bool = True)
     lower = {arm: judged(data[arm], displacement=data["displacement"][test, i]) for i, arm in enumerate(ALIGNED)}
     return {
         **code_provenance("livervlm", "numpy", "scipy", "scikit-learn"),
-        "data": {"source": {"kind": "phantom", "version": str(PHANTOM_VERSION), "patients": "Table 1's proportions"}},
+        "data": {"source": {"kind": "phantom", "version": str(version), "patients": "Table 1's proportions"}},
         "size": size,
         "seeds": [seed_of("observer", i) for i in (0, patients // CHUNK - 1)],
         "device": {"type": "cpu", "name": platform.processor() or platform.machine()},
@@ -202,10 +206,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m livervlm.analyses.observer", description=__doc__.splitlines()[0])
     parser.add_argument("--patients", type=int, default=20000, help=f"a multiple of {CHUNK}; a fifth is for testing")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--version", type=int, default=PHANTOM_VERSION, help="of the phantom's tables")
     parser.add_argument("--out", required=True, metavar="FILE", help="the record")
     options = parser.parse_args()
     try:
-        write_record(options.out, observe(options.patients, jobs=options.jobs))
+        write_record(options.out, observe(options.patients, jobs=options.jobs, version=options.version))
     except InputError as error:
         parser.error(str(error))
 

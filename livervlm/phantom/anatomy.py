@@ -12,6 +12,7 @@ PARTS |= {name: (name,) for name in ("nodules", "capsule", "necrosis", "washout"
 MAIN = {"CYST": "cyst", "FNH": "fnh", "HCC": "hcc", "HEM": "hemangioma", "ICC": "icc", "MET": "met"}
 INSTEAD = {  # pattern -> the tissue that then fills the lesion
     "CYST dense": "dense cyst",
+    "FNH weak": "weak fnh",
     "HCC hypovascular": "hypovascular",
     "HEM low": "low hemangioma",
     "HEM flash filling": "flash hemangioma",
@@ -117,7 +118,7 @@ def paint_lesion(patient: Patient, anatomy: Anatomy, code: np.ndarray, axes, wit
     if f"{patient.kind} rim" in patterns:
         part("rim", depth < 0.3 + 0.12 * blobs("rim", max(radius / 2, 4)), f"{main} rim")
     if f"{patient.kind} scar" in patterns:
-        part("scar", scar(patient, depth, axes), "scar" if main == "fnh" else "hemangioma scar")
+        part("scar", scar(patient, depth, axes), "scar" if patient.kind == "FNH" else "hemangioma scar")
     if "HCC necrosis" in patterns:
         part("necrosis", (thick > 3) & (blobs("necrosis", max(radius / 2, 4)) > 1.2 - depth), "necrosis")
     if "HCC capsule" in patterns:  # seldom complete

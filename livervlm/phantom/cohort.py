@@ -44,6 +44,7 @@ def make_cohort(
     classes: Sequence[str] = LIVER_VLM_CLASSES,
     patients: int | Mapping[str, int] | None = None,
     knobs: Knobs | None = None,
+    version: int = PHANTOM_VERSION,
     jobs: int = 1,
     progress: bool = True,
 ) -> LesionSet:
@@ -52,10 +53,10 @@ def make_cohort(
     The same arguments give the same bytes in every process, over however many processes `jobs` spreads the work.
     `aligned` recentres the ROI in every phase and leaves 3-4 mm; otherwise the box keeps its table position (paper
     Table 6, "misregistered").  classes: of the set, in this order, those of all its patients among them.
-    patients, knobs: as in `draw_patients`.
+    patients, knobs, version: as in `draw_patients`.
     """
     knobs = knobs or Knobs()
-    drawn = draw_patients(seed, patients, knobs)
+    drawn = draw_patients(seed, patients, knobs, version)
     strange = {patient.kind for patient in drawn} - set(classes)
     if strange:
         raise InputError(f"patients of class {min(strange)} are not in the classes {', '.join(classes)}: name them all")
@@ -72,7 +73,7 @@ def make_cohort(
         mask_names=MASK_NAMES,
         source={
             "kind": "phantom",
-            "version": str(PHANTOM_VERSION),
+            "version": str(version),
             "seed": str(seed),
             "alignment": "aligned" if aligned else "misregistered",
             "patients": "Table 1" if patients is None else str(patients),

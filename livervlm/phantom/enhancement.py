@@ -6,16 +6,27 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..base.errors import InputError
 from ..base.paths import data_file
 from ..scans.conventions import PHASE_NAMES
 
 COLUMNS = tuple(PHASE_NAMES)  # NC, ART, PV, DL: every patient is drawn in all four
+PHANTOM_VERSION = 2  # of the tables, where no other is asked for
+VERSIONS = (2, 3)
+MOST = 0.8  # of a rate that goes with size
 
 
 @functools.cache
-def read_table(name: str) -> pd.DataFrame:
-    """`enhancement`, `pattern_rates` or `phantom` of `data/`; every row names its source."""
-    return pd.read_csv(data_file(f"{name}.csv"))
+def read_table(name: str, version: int = PHANTOM_VERSION) -> pd.DataFrame:
+    """`enhancement`, `pattern_rates` or `phantom` of `data/`, as a version of the phantom has it.
+
+    Every row names its source.  A row whose `version` is empty belongs to all versions.
+    """
+    if version not in VERSIONS:
+        raise InputError(f"phantom version {version}: choose one of {', '.join(map(str, VERSIONS))}")
+    table = pd.read_csv(data_file(f"{name}.csv"))
+    of = table.pop("version")
+    return table[of.isna() | (of == version)].reset_index(drop=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +37,8 @@ class Tables:
     rates: pattern -> share of patients.  quantities: name -> value, in the unit of `data/phantom.csv`.
     """
 
+    version: int
+
     tissues: tuple[str, ...]
     mean: np.ndarray
     sd: np.ndarray
@@ -34,13 +47,15 @@ class Tables:
     quantities: dict[str, float]
 
 
-def draw_tables(rng: np.random.Generator | None = None, atypical: float = 1.0) -> Tables:
+def draw_tables(
+    rng: np.random.Generator | None = None, atypical: float = 1.0, version: int = PHANTOM_VERSION
+) -> Tables:
     """The tables as they stand; with `rng`, one draw of what is uncertain about them.
 
     A tissue's means move together, each by its own `uncertainty`; rates and quantities are uniform between
     `low` and `high`.  `atypical` multiplies the rates of the rows marked so.
     """
-    hu, rates, other = read_table("enhancement"), read_table("pattern_rates"), read_table("phantom")
+    hu, rates, other = (read_table(name, version) for name in ("enhancement", "pattern_rates", "phantom"))
     tissues = tuple(hu["tissue"].drop_duplicates())
     mean, sd, uncertainty = (
         hu.pivot(index="tissue", columns="phase", values=v).loc[list(tissues), list(COLUMNS)].to_numpy(float)
@@ -53,6 +68,7 @@ def draw_tables(rng: np.random.Generator | None = None, atypical: float = 1.0) -
         value = rng.uniform(other["low"].clip(upper=other["high"]), other["high"])
     rate = np.where(rates["atypical"] == "yes", np.minimum(rate * atypical, 1), rate)
     return Tables(
+        version,
         tissues,
         mean,
         sd,
@@ -62,13 +78,29 @@ def draw_tables(rng: np.random.Generator | None = None, atypical: float = 1.0) -
     )
 
 
-def draw_patterns(rng: np.random.Generator, kind: str, tables: Tables) -> tuple[str, ...]:
-    """The patterns that one patient with a lesion of this kind shows."""
-    table = read_table("pattern_rates")
-    chance = dict(zip(table["pattern"], rng.random(len(table)), strict=True))  # a row each: a rate changes no other
-    for row in table.dropna(subset="never_with").itertuples():
-        chance[row.pattern] = 1 - chance[row.never_with]
-    return tuple(p for p in chance if chance[p] < tables.rates[p] and p.startswith((kind + " ", "liver ", "organ ")))
+@functools.cache
+def _patterns(version: int) -> tuple[tuple[str, str | None, float, float], ...]:
+    """Of each pattern its name, the one that it is never with, and how its rate goes with size: `at_mm` and `power`."""
+    table = read_table("pattern_rates", version).fillna({"at_mm": 1.0, "power": 0.0}).replace({np.nan: None})
+    return tuple(table[["pattern", "never_with", "at_mm", "power"]].itertuples(index=False, name=None))
+
+
+def draw_patterns(rng: np.random.Generator, kind: str, tables: Tables, diameter: float) -> tuple[str, ...]:
+    """The patterns that one patient with a lesion of this kind, `diameter` mm across, shows.
+
+    A rate that depends on size is that of a lesion `at_mm` across, and goes with the diameter to the `power`, up to
+    `MOST`: no size makes a pattern certain.
+    """
+    every = _patterns(tables.version)
+    chance = dict(zip((name for name, *_ in every), rng.random(len(every)), strict=True))  # a rate changes no other
+    for name, never_with, _, _ in every:
+        if never_with:
+            chance[name] = 1 - chance[never_with]
+    rates = dict(tables.rates)
+    for name, _, at_mm, power in every:
+        if power:
+            rates[name] = min(rates[name] * (diameter / at_mm) ** power, MOST)
+    return tuple(p for p in chance if chance[p] < rates[p] and p.startswith((kind + " ", "liver ", "organ ")))
 
 
 def draw_hu(

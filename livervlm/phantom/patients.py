@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from ..base.errors import InputError
+from ..base.paths import data_file
 from ..scans.conventions import CLASS_NAMES, LIVER_VLM_CLASSES, PHASE_NAMES
-from .enhancement import Tables, draw_hu, draw_patterns, draw_tables, read_table
+from .enhancement import PHANTOM_VERSION, Tables, draw_hu, draw_patterns, draw_tables
 
-PHANTOM_VERSION = 2
 SUB_SLICES = 4  # anatomy is grown this much finer than slices are thick, so that slices blur edges
 N_GROUPS = 5
 
@@ -76,21 +76,24 @@ class Patient:
 @functools.cache
 def table1() -> pd.DataFrame:
     """Cases and slices by group and class: Table 1 of the paper."""
-    return read_table("table1")
+    return pd.read_csv(data_file("table1.csv"))
 
 
 def draw_patients(
-    seed: int = 0, patients: int | Mapping[str, int] | None = None, knobs: Knobs | None = None
+    seed: int = 0,
+    patients: int | Mapping[str, int] | None = None,
+    knobs: Knobs | None = None,
+    version: int = PHANTOM_VERSION,
 ) -> list[Patient]:
     """Draw a cohort's patients.
 
     patients: None for Table 1's, every group, case and slice; a number, shared out as Table 1 shares its own; or
-    class -> number, with ICC and MET too.  Patient i is the same whoever else is looked at.
+    class -> number, with ICC and MET too.  Patient i is the same whoever else is looked at.  version: of the tables.
     """
     knobs = knobs or Knobs()
-    root = (PHANTOM_VERSION, seed)
+    root = (version, seed)
     rng = np.random.default_rng((*root, zlib.crc32(b"tables")))
-    tables = draw_tables(rng if knobs.uncertain else None, knobs.atypical)
+    tables = draw_tables(rng if knobs.uncertain else None, knobs.atypical, version)
     rng = np.random.default_rng((*root, zlib.crc32(b"cohort")))
     q = tables.quantities
     rows = _table1_rows(rng, q) if patients is None else _rows(rng, q, _counts(patients))
@@ -144,7 +147,7 @@ def _draw(seed: tuple[int, ...], kind: str, group: int, n_slices: int, tables: T
     diameter = max(height * np.exp(q["width spread"] * rng.standard_normal()), 8.0)
     noise = q["noise"] * np.sqrt(3 / thickness) * np.exp(q["noise spread"] * rng.standard_normal())
     dose, timing = np.exp(q["dose spread"] * rng.standard_normal()), q["timing spread"] * rng.standard_normal()
-    patterns = draw_patterns(rng, kind, tables)
+    patterns = draw_patterns(rng, kind, tables, diameter)
     # What steatosis takes from some livers the others have more: the table is a mean over both.
     fatty = ("liver steatosis" in patterns) - tables.rates["liver steatosis"]
     hu = draw_hu(rng, tables, dose, timing, q["steatosis"] * fatty)

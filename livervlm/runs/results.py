@@ -3,19 +3,22 @@
 The plan that these functions carry out is `data/results/analysis.md`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from ..base.errors import InputError
 from ..base.paths import data_file
 from ..base.profiles import PROFILES, Profile
 from ..base.progress import bar
 from ..evaluation.comparisons import Comparison, crossed_bootstrap, holm, mean_t, paired_t, verdicts
 from ..evaluation.forensics import examine_rows
+from ..evaluation.metrics import confusion
 from ..evaluation.outcome import Outcome
+from ..evaluation.patients import PatientAnswers
 from ..models.settings import Config
 from ..phantom.patients import N_GROUPS
 from . import rows
@@ -84,6 +87,54 @@ class Runs:
             recall = dict(zip(classes_of(record), 100 * counts.diagonal() / counts.sum(axis=1), strict=True))
             lines[record["cohort"]] = {k: test[k] for k in ("accuracy", "AUC", "ECE", "loss")} | recall
         return pd.DataFrame.from_dict(lines, orient="index")
+
+    def confusion(self, name: str, pool: str | None = None) -> pd.DataFrame:
+        """Slices of each class (lines) by what they were answered with (columns), all cohorts together."""
+        if PROTOCOLS[self.protocol].pool is None:
+            whole = self._whole(name, self.outcomes(name)).values()
+            counts = [confusion(one.y_true, one.y_pred, len(one.classes)) for one in whole]
+        else:
+            pool = pool or rows.all_rows()[name].pools[0]
+            counts = [record["tests"][pool]["confusion"] for record in self._whole(name, self.read(name))]
+        classes = classes_of(self.read(name)[0])
+        return pd.DataFrame(np.sum(counts, axis=0), pd.Index(classes, name="truth"), pd.Index(classes, name="answer"))
+
+    def by_patient(self, name: str, pool: str | None = None) -> PatientAnswers:
+        """The answers of all cohorts patient by patient, which know the measures that a clinic asks for.
+
+        In the paper's protocol each cohort has patients of its own; those of a pool are answered by every cohort.
+        Raises `InputError` for a pool whose record keeps no probabilities, that is, one of schema 1.
+        """
+        if PROTOCOLS[self.protocol].pool is None:
+            whole = self._whole(name, self.outcomes(name))
+            patient = [f"{one} of cohort {cohort}" for cohort, found in whole.items() for one in found.patient]
+            y_true, prob = (np.concatenate([getattr(o, what) for o in whole.values()]) for what in ("y_true", "prob"))
+            return PatientAnswers.of_slices(y_true, prob, np.array(patient), next(iter(whole.values())).classes)
+        pool = pool or rows.all_rows()[name].pools[0]
+        tests = [record["tests"][pool] for record in self._whole(name, self.read(name))]
+        if not all("prob" in test for test in tests):
+            raise InputError(f"{name}: its records keep no probabilities by patient; the paper's protocol keeps them")
+        label, prob = (np.concatenate([test[what] for test in tests]) for what in ("label", "prob"))
+        patient = np.tile(np.arange(len(tests[0]["label"])), len(tests))
+        return PatientAnswers(label.astype(int), prob.astype(float), patient, tuple(tests[0]["classes"]))
+
+    def lesions(self, name: str, pool: str | None = None) -> pd.DataFrame:
+        """Class, size and contrast of each test patient, as `cohorts.pool_patients`; a line for a column of `patients`.
+
+        They are drawn again.  Raises `InputError` where they are not those of the records.
+        """
+        from .cohorts import pool_patients  # which can make pictures, and is slow to import
+
+        pool = pool or rows.all_rows()[name].pools[0]
+        drawn = pool_patients(self._first(name), pool)
+        for record in self.read(name):
+            test, counts = record["tests"][pool], np.array(record["tests"][pool]["confusion"])
+            label = pd.Categorical(drawn["class"], classes_of(record)).codes
+            told = [np.bincount(label, test[what], len(counts)) for what in ("slices", "correct")]
+            same = np.array_equal(told, [counts.sum(axis=1), counts.diagonal()])
+            if not (same and np.array_equal(test.get("label", label), label)):
+                raise InputError(f"{name}, cohort {record['cohort']}: its test patients cannot be drawn again")
+        return drawn
 
     def compare(
         self, pairs: Mapping[str, tuple[str, str]], pools: tuple[str | None, str | None] = (None, None)
@@ -175,6 +226,12 @@ class Runs:
         """A cell of the row, whose siblings are all the others."""
         row = rows.all_rows()[name]
         return cells([row], self.protocol, 1, self.profile, self.test_patients)[0]
+
+    def _whole(self, name: str, found: Collection) -> Collection:
+        """What was found of a row, once the plan's cohorts are all there; before that an `InputError`."""
+        if not found or not self.complete(name):
+            raise InputError(f"{name}: not all of its planned cohorts are there; run the others before looking")
+        return found
 
     def _accuracy(self, name: str, pool: str | None) -> pd.Series:
         if PROTOCOLS[self.protocol].pool is None:

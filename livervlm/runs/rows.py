@@ -13,7 +13,7 @@ from ..base.paths import data_file
 from ..models.settings import Config, Recipe
 from .methods import METHODS, Method, Trained
 
-COHORT = {"aligned", "classes", "patients", "phases"}  # arguments of `make_cohort` that a row may give
+COHORT = {"aligned", "classes", "patients", "phases", "version"}  # arguments of `make_cohort` that a row may give
 KEYS = ("name", "set", "printed", "method", "cohort", "pools")  # of an entry, beside those of its method
 
 

@@ -11,6 +11,7 @@ CLASS_NAMES = {  # short name -> full name, as prompts spell it (Liver-VLM, sect
     "ICC": "Intrahepatic Cholangiocarcinoma",
     "MET": "Metastasis",
 }
+MALIGNANT = ("HCC", "ICC", "MET")
 LIVER_VLM_CLASSES = ("CYST", "FNH", "HCC", "HEM")  # of the paper's Table 1
 # In the order in which the phases are acquired: the canonical channel order.
 PHASE_NAMES = {"NC": "Non-Contrast", "ART": "Arterial", "PV": "Portal Venous", "DL": "Delayed"}
