@@ -276,3 +276,18 @@ def test_the_list_may_only_shrink(book, listed, said):
     found = judged(made, {name: {"lines over 15": figure} for name, figure in listed.items()})
     assert found.startswith(said)
     assert bool(found) == bool(said)
+
+
+MINUTES = re.compile(r"\*\*Time:\*\* (?P<read>.+?) to read, (?P<more>\d+) (?:minutes )?more for the exercises")
+
+
+@pytest.mark.parametrize("chapter", [one.path.stem for one in chapters(pages.Book(ROOT))])
+def test_the_minutes_that_a_chapter_asks_for_are_those_of_its_exercises_and_of_the_front_page(chapter):
+    text = (ROOT / "book" / f"{chapter}.md").read_text(encoding="utf-8")
+    asked = MINUTES.search(text)
+    exercises = re.findall(r"\{exercise-start\} .+, (\d+) minutes", text)
+    assert int(asked["more"]) == sum(map(int, exercises))
+    listed = re.search(
+        rf"\]\({chapter}\.md\) \| (\d+) minutes", (ROOT / "book" / "index.md").read_text(encoding="utf-8")
+    )
+    assert asked["read"] == ("half an hour" if listed[1] == "30" else f"{listed[1]} minutes")
