@@ -52,6 +52,21 @@ def test_every_number_of_the_contrasts_is_as_it_was():
                 assert float(now) == pytest.approx(value, rel=1e-9, abs=1e-12), (name, column)
 
 
+def test_no_pair_that_is_compared_mixes_devices_or_precisions():
+    """A plan's records may come from several machines, but both sides of a cohort from one kind."""
+    from livervlm import Runs, declared
+
+    runs, ran = Runs(), {}
+    for contrast in (one for family in declared()["contrasts"].values() for one in family):
+        for side in (contrast["better"], contrast["worse"]):
+            if side not in ran:
+                device = {record["cohort"]: record["device"] for record in runs.read(side)}
+                ran[side] = {cohort: (one["type"], one["autocast"]) for cohort, one in device.items()}
+        better, worse = ran[contrast["better"]], ran[contrast["worse"]]
+        mixed = {cohort for cohort in better.keys() & worse.keys() if better[cohort] != worse[cohort]}
+        assert not mixed, (contrast["name"], mixed)
+
+
 if __name__ == "__main__":
     now, path = recorded(), GOLDEN / "records.json"
     was = json.loads(path.read_text()) if path.exists() else {}
