@@ -5,13 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from livervlm.cli import parser
+from livervlm.phantom import patients as latents
 from livervlm.phantom.anatomy import INSTEAD, grow
 from livervlm.phantom.cohort import make_cohort
+from livervlm.phantom.enhancement import draw_tables
 from livervlm.phantom.patients import Knobs, draw_patients
 from livervlm.runs import cohorts
 from livervlm.runs.cells import cells
 from livervlm.runs.cohorts import cohort_of, pool_of, pool_patients
-from livervlm.runs.rows import PROTOCOLS, all_rows
+from livervlm.runs.rows import PROTOCOLS, all_rows, declared
 from livervlm.scans.seeds import seed_of
 
 ROW = replace(all_rows()["scratch"], cohort={"patients": 4})
@@ -89,3 +92,91 @@ def test_at_half_the_diameter_they_are_the_same_patients(quick):
     whole, half = pool_patients(cell, "standard"), pool_patients(cell, "half diameter")
     assert half.drop(columns="diameter").equals(whole.drop(columns="diameter"))
     assert (half["diameter"] / whole["diameter"]).median() == pytest.approx(0.5, abs=0.02)
+
+
+# -- Hospitals: a pool from the cohort's own tables, the next cohort, and folds inside a cohort ------------------------
+
+
+@pytest.fixture
+def tables_of(monkeypatch):
+    """What tables a call draws its patients from: the means of the brightness table."""
+    drawn, draw = [], latents.draw_tables
+
+    def remember(*given):
+        drawn.append(draw(*given))
+        return drawn[-1]
+
+    def called(call, *given, **named):
+        drawn.clear()
+        call(*given, **named)
+        return [tables.mean for tables in drawn]
+
+    monkeypatch.setattr(latents, "draw_tables", remember)
+    return called
+
+
+@pytest.mark.parametrize("cohort", [0, 3])
+def test_the_own_hospital_has_the_tables_of_its_cohort_and_other_patients(cohort, quick, empty_cache, tables_of):
+    cell = cells([ROW], "population", 4, quick, test_patients=4)[cohort]
+    uncertain = Knobs(uncertain=True)
+    (of_cohort,) = tables_of(draw_patients, seed_of("population", cohort), 4, uncertain)
+    assert not np.array_equal(of_cohort, draw_tables().mean)
+    for mine in tables_of(pool_patients, cell, "own hospital"):
+        assert np.array_equal(mine, of_cohort)
+    (other, *_) = tables_of(pool_patients, cell, "standard")
+    assert not np.array_equal(other, of_cohort)
+
+
+def test_no_patient_of_an_own_hospital_is_in_a_cohort_or_in_another_hospital(quick, monkeypatch):
+    """A patient is known by the seed of the draw and a number; the seeds of draws are apart."""
+    seeds = []
+    monkeypatch.setattr(cohorts, "draw_patients", lambda seed, *_, **__: seeds.append(seed) or [])
+    todo = cells([ROW], "population", declared()["plan"]["cohorts"]["hospitals"], quick, test_patients=2000)
+    for cell in todo:
+        pool_patients(cell, "own hospital")
+        assert len(seeds) == len(set(seeds)) == 10 * (cell.cohort + 1)  # a thousand patients, whatever is asked for
+    pool_patients(todo[0], "standard")
+    assert len(set(seeds)) == 10 * len(todo) + 20
+    assert not set(seeds) & {seed_of(PROTOCOLS[name].cohorts, cell.cohort) for name in PROTOCOLS for cell in todo}
+
+
+def test_the_pictures_of_an_own_hospital_are_drawn_from_its_tables(quick, empty_cache, monkeypatch):
+    monkeypatch.setitem(declared()["pools"], "own hospital", {"hospital": "own", "patients": 4})
+    first, second = (pool_of(c, "own hospital") for c in cells([ROW], "population", 2, quick, test_patients=2000))
+    seed, here = seed_of("own hospital", 0), seed_of("population", 0)
+    made = make_cohort(seed, quick.size, patients=4, knobs=Knobs(uncertain=True), hospital=here, progress=False)
+    assert {picture.tobytes() for picture in first.hu} <= {picture.tobytes() for picture in made.hu}
+    assert not {picture.tobytes() for picture in first.hu} & {picture.tobytes() for picture in second.hu}
+    assert made.source["hospital"] == str(here)
+
+
+def test_the_next_hospital_is_the_next_cohort_and_after_the_last_the_first(quick, monkeypatch):
+    monkeypatch.setitem(declared()["plan"]["cohorts"], ROW.set, 3)
+    todo = cells([ROW], "population", 3, quick)
+    for cell, following in zip(todo, (1, 2, 0), strict=True):
+        assert np.array_equal(pool_of(cell, "next hospital").hu, cohort_of(todo[following]).hu)
+
+
+@pytest.mark.parametrize(("protocol", "folds"), [("inside", 5), ("inside-ten", 10), ("inside-again", 5)])
+def test_folds_inside_a_cohort_are_of_the_populations_patients(protocol, folds, quick):
+    whole = cohort_of(cells([all_rows()["scratch"]], "population", 1, quick)[0])
+    todo = cells([all_rows()["scratch"]], protocol, 1, quick)
+    assert [cell.fold for cell in todo] == [*range(1, folds + 1)]
+    inside = cohort_of(todo[0])
+    assert np.array_equal(inside.hu, whole.hu)
+    assert set(inside.group) == {cell.fold for cell in todo}
+    assert np.array_equal(inside.group, whole.group) == (protocol == "inside")
+    groups = [set(inside.group[inside.patient == patient]) for patient in np.unique(inside.patient)]
+    assert {len(group) for group in groups} == {1}
+
+
+def test_a_second_seed_is_another_seed_of_the_same_cohort(quick, tmp_path):
+    first, second = (cells([row], "population", 3, quick)[2] for row in (ROW, replace(ROW, seed=1)))
+    assert first.seed == 2
+    assert second.seed != first.seed
+    assert second.path(tmp_path) != first.path(tmp_path)
+    assert np.array_equal(cohort_of(first).hu, cohort_of(second).hu)
+
+
+def test_the_command_offers_every_protocol():
+    assert tuple(PROTOCOLS) == parser.PROTOCOLS

@@ -38,6 +38,8 @@ def option(*names: str, **settings) -> tuple[tuple[str, ...], dict]:
     return names, settings
 
 
+# Those of `runs.rows`, which is slow to import.
+PROTOCOLS = ("paper", "population", "development", "inside", "inside-ten", "inside-again")
 OUT = option("--out", required=True, metavar="FILE")
 SIZE = option("--size", type=at_least(8), help="side of a ROI in pixels (default: the profile's)")
 PROFILE = option("--profile", choices=PROFILES, help="size of the run (default: LIVERVLM_PROFILE, or smoke)")
@@ -92,9 +94,9 @@ COMMANDS = {
         option("--table", type=int, choices=range(3, 10), help="the rows of one table"),
         option("--set", help="the rows of one set: core, controls, encoders ..."),
         option("--row", action="append", metavar="NAME", help="one row; may be given again"),
-        option("--protocol", choices=("paper", "population", "development"), default="paper", help="paper: five folds "
-               "of 85 patients; population: train on 85, test on many others; development: the same on patients of its "
-               "own, with learning curves (default: paper)"),
+        option("--protocol", choices=PROTOCOLS, default="paper", help="paper: five folds of 85 patients; population: "
+               "train on 85, test on many others; development: the same on patients of its own, with learning curves; "
+               "inside: folds of a population's cohorts, five, ten, or five dealt again (default: paper)"),
         option("--cohorts", type=at_least(1), default=1, metavar="N", help="number of cohorts (default 1)"),
         option("--out", default="results", metavar="FOLDER", help="where records are kept (default: results)"),
         option("--jobs", type=at_least(1), metavar="N", help="local processes (default: one a core)"),

@@ -34,12 +34,18 @@ def auc_over_folds(y_true: np.ndarray, prob: np.ndarray, group: np.ndarray) -> t
     return float(np.mean(folds)), float(np.std(folds))
 
 
-def macro_auc(y_true: np.ndarray, prob: np.ndarray) -> float:
-    """Mean over the classes present of the area under the one-vs-rest ROC curve; nan where only one is."""
+def class_auc(y_true: np.ndarray, prob: np.ndarray) -> dict[int, float]:
+    """Area under the one-vs-rest ROC curve, by class; without a class that all slices have, or none."""
     from sklearn.metrics import roc_auc_score  # slow to import
 
     present = [c for c in range(prob.shape[1]) if 0 < np.mean(y_true == c) < 1]
-    return float(np.mean([roc_auc_score(y_true == c, prob[:, c]) for c in present])) if present else float("nan")
+    return {c: float(roc_auc_score(y_true == c, prob[:, c])) for c in present}
+
+
+def macro_auc(y_true: np.ndarray, prob: np.ndarray) -> float:
+    """Mean of `class_auc` over the classes present; nan where only one is."""
+    every = class_auc(y_true, prob)
+    return float(np.mean([*every.values()])) if every else float("nan")
 
 
 def confusion(y_true: np.ndarray, y_pred: np.ndarray, n_classes: int) -> np.ndarray:

@@ -45,6 +45,7 @@ def make_cohort(
     patients: int | Mapping[str, int] | None = None,
     knobs: Knobs | None = None,
     version: int = PHANTOM_VERSION,
+    hospital: int | None = None,
     jobs: int = 1,
     progress: bool = True,
 ) -> LesionSet:
@@ -53,10 +54,10 @@ def make_cohort(
     The same arguments give the same bytes in every process, over however many processes `jobs` spreads the work.
     `aligned` recentres the ROI in every phase and leaves 3-4 mm; otherwise the box keeps its table position (paper
     Table 6, "misregistered").  classes: of the set, in this order, those of all its patients among them.
-    patients, knobs, version: as in `draw_patients`.
+    patients, knobs, version, hospital: as in `draw_patients`.
     """
     knobs = knobs or Knobs()
-    drawn = draw_patients(seed, patients, knobs, version)
+    drawn = draw_patients(seed, patients, knobs, version, hospital)
     strange = {patient.kind for patient in drawn} - set(classes)
     if strange:
         raise InputError(f"patients of class {min(strange)} are not in the classes {', '.join(classes)}: name them all")
@@ -78,6 +79,7 @@ def make_cohort(
             "alignment": "aligned" if aligned else "misregistered",
             "patients": "Table 1" if patients is None else str(patients),
             **{name: str(value) for name, value in asdict(knobs).items()},
+            **({} if hospital is None else {"hospital": str(hospital)}),
         },
     )
 

@@ -84,15 +84,18 @@ def draw_patients(
     patients: int | Mapping[str, int] | None = None,
     knobs: Knobs | None = None,
     version: int = PHANTOM_VERSION,
+    hospital: int | None = None,
 ) -> list[Patient]:
     """Draw a cohort's patients.
 
     patients: None for Table 1's, every group, case and slice; a number, shared out as Table 1 shares its own; or
     class -> number, with ICC and MET too.  Patient i is the same whoever else is looked at.  version: of the tables.
+    hospital: where the tables are uncertain, the seed that draws them; without it `seed` draws them, too.
     """
     knobs = knobs or Knobs()
     root = (version, seed)
-    rng = np.random.default_rng((*root, zlib.crc32(b"tables")))
+    drawn_by = seed if hospital is None else hospital
+    rng = np.random.default_rng((version, drawn_by, zlib.crc32(b"tables")))
     tables = draw_tables(rng if knobs.uncertain else None, knobs.atypical, version)
     rng = np.random.default_rng((*root, zlib.crc32(b"cohort")))
     q = tables.quantities

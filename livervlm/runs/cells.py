@@ -14,7 +14,7 @@ from ..base.cache import changed, short_hash
 from ..base.errors import InputError
 from ..base.paths import data_file
 from ..base.profiles import PROFILES, Profile
-from ..evaluation.metrics import calibration, confusion, macro_auc
+from ..evaluation.metrics import calibration, class_auc, confusion, macro_auc
 from ..phantom.patients import N_GROUPS, PHANTOM_VERSION
 from ..scans.lesions import LesionSet
 from .methods import Answer, Method
@@ -22,6 +22,7 @@ from .records import data_provenance, run_provenance
 from .rows import PROTOCOLS, Row, all_rows, declared
 
 CURVE = 5  # epochs between two points of a learning curve
+SECOND_SEED = 1_000_000  # from the first seed of a cohort to its second
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Cell:
         if self.fold is not None:
             return ()
         return self.row.pools[:1] if PROTOCOLS[self.protocol].curves else self.row.pools
+
+    @property
+    def seed(self) -> int:
+        """Of weights and steps: the cohort's number; another for a row that has the cohort's second seed."""
+        return self.cohort + SECOND_SEED * self.row.seed
 
     def path(self, out: str | Path) -> Path:
         """Its record, named by all that decides its result; absolute, as a process may stand in another folder."""
@@ -78,16 +84,17 @@ class Cell:
                         curve[str(epoch)] = round(100 * right.mean(), 2)
 
             if self.fold is None:
-                fitted = method.fit(lesions, np.arange(len(lesions)), self.profile, self.cohort, watch)
+                fitted = method.fit(lesions, np.arange(len(lesions)), self.profile, self.seed, watch)
                 tests = {name: pool_of(self, name) for name in self.pools}
                 judge = (lambda answers, pool: answers) if method.measures else patient_answers
                 found = {"tests": {n: judge(fitted.answer(p, np.arange(len(p))), p) for n, p in tests.items()}}
                 found |= fitted.found | ({"curve": curve} if curve else {})
             else:
-                found = fold_answers(method, lesions, self.fold, self.profile, self.cohort)
+                found = fold_answers(method, lesions, self.fold, self.profile, self.seed)
         row = {"name": self.row.name, "set": self.row.set, "cohort": self.row.cohort, "pools": self.row.pools}
+        row |= {"seed": self.row.seed} if self.row.seed else {}
         return {
-            **provenance(lesions, method, self.profile, self.cohort),
+            **provenance(lesions, method, self.profile, self.seed),
             "row": {**row, "method": method.name, **asdict(method)},
             "protocol": self.protocol,
             "cohort": self.cohort,
@@ -132,6 +139,7 @@ def patient_answers(prob: np.ndarray, pool: LesionSet) -> dict[str, Any]:
     """How each patient of a pool was answered, and what a mean over slices hides or shows.
 
     For M patients, in the order of their numbers: label, slices, correct (M,), and prob (M, C), the mean over slices.
+    Accuracy is the mean over patients; confusion, AUC, calibration error and loss are over slices.
     """
     right = prob.argmax(axis=1) == pool.label
     _, first, owner = np.unique(pool.patient, return_index=True, return_inverse=True)
@@ -148,6 +156,7 @@ def patient_answers(prob: np.ndarray, pool: LesionSet) -> dict[str, Any]:
         "accuracy": round(100 * float(np.mean(correct / slices)), 3),
         "confusion": confusion(pool.label, prob.argmax(axis=1), prob.shape[1]).tolist(),
         "AUC": round(macro_auc(pool.label, prob), 4),
+        "AUC by class": {pool.classes[c]: round(auc, 5) for c, auc in class_auc(pool.label, prob).items()},
         "ECE": round(calibration(pool.label, prob)[1], 4),
         "loss": round(float(-np.log(own).mean()), 4),
     }
@@ -189,7 +198,7 @@ def cells(
     """The cells of some rows on the cohorts 0 to `cohorts` - 1, cohort by cohort."""
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol {protocol!r} is unknown: choose one of {', '.join(PROTOCOLS)}")
-    folds = [None] if PROTOCOLS[protocol].pool else range(1, N_GROUPS + 1)
+    folds = [None] if PROTOCOLS[protocol].pool else range(1, PROTOCOLS[protocol].folds + 1)
     return [
         Cell(row, protocol, cohort, fold, sized(profile), test_patients)
         for cohort in range(cohorts)

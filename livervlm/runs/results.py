@@ -20,7 +20,6 @@ from ..evaluation.metrics import confusion
 from ..evaluation.outcome import Outcome
 from ..evaluation.patients import PatientAnswers
 from ..models.settings import Config
-from ..phantom.patients import N_GROUPS
 from . import rows
 from .cells import Cell, cells
 from .cross_validation import classes_of, outcome_of
@@ -62,7 +61,7 @@ class Runs:
         by_cohort: dict[int, list[dict]] = {}
         for record in self.read(name):
             by_cohort.setdefault(record["cohort"], []).append(record)
-        return {c: outcome_of(folds) for c, folds in by_cohort.items() if len(folds) == N_GROUPS}
+        return {c: outcome_of(folds) for c, folds in by_cohort.items() if len(folds) == PROTOCOLS[self.protocol].folds}
 
     def patients(self, name: str, pool: str | None = None) -> pd.DataFrame:
         """Percent of each test patient's slices that was answered right, a line for each cohort."""
@@ -204,7 +203,8 @@ class Runs:
             if PROTOCOLS[self.protocol].pool is None:
                 whole = [outcome.accuracy for outcome in self.outcomes(row.name).values()]
                 ours = f"{np.mean([m for m, _ in whole]):.2f} ± {np.mean([s for _, s in whole]):.2f}" if whole else "-"
-                line |= {"ours": ours, "n": f"{N_GROUPS * len(whole)} folds of {len(whole)} cohorts"}
+                folds = PROTOCOLS[self.protocol].folds * len(whole)
+                line |= {"ours": ours, "n": f"{folds} folds of {len(whole)} cohorts"}
             else:
                 values = self.patients(row.name).mean(axis=1).to_numpy()
                 spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""

@@ -11,29 +11,39 @@ import pandas as pd
 from ..base.errors import InputError
 from ..base.paths import data_file
 from ..models.settings import Config, Recipe
+from ..phantom.patients import N_GROUPS
 from .methods import METHODS, Method, Trained
 
 COHORT = {"aligned", "classes", "patients", "phases", "version"}  # arguments of `make_cohort` that a row may give
-KEYS = ("name", "set", "printed", "method", "cohort", "pools")  # of an entry, beside those of its method
+KEYS = ("name", "set", "printed", "method", "seed", "cohort", "pools")  # of an entry, beside those of its method
 
 
 @dataclass(frozen=True)
 class Protocol:
     """cohorts, pool: the uses in `seeds.SEEDS` of its cohorts and of its test patients.
 
-    Without a pool every cohort is cross-validated over its own groups.  With one it is trained on whole, and its
-    phantom is drawn anew.  curves: keep a learning curve on the test patients.
+    With a pool a cohort is trained on whole.  Without one it is cross-validated over `folds`: its own groups, or with
+    `dealt`, a seed, groups to which its patients are dealt anew.  uncertain: every cohort has a phantom drawn anew.
+    curves: keep a learning curve on the test patients.
     """
 
     cohorts: str
     pool: str | None = None
+    uncertain: bool = False
     curves: bool = False
+    folds: int = N_GROUPS
+    dealt: int | None = None
 
 
 PROTOCOLS = {
     "paper": Protocol("book"),
-    "population": Protocol("population", "population pool"),
-    "development": Protocol("development", "development pool", curves=True),  # settings are chosen on it; none compared
+    "population": Protocol("population", "population pool", uncertain=True),
+    # Settings are chosen on it, and nothing is compared.
+    "development": Protocol("development", "development pool", uncertain=True, curves=True),
+    # What a laboratory would find inside one hospital of the population.
+    "inside": Protocol("population", uncertain=True),
+    "inside-ten": Protocol("population", uncertain=True, folds=10, dealt=0),
+    "inside-again": Protocol("population", uncertain=True, dealt=1),
 }
 
 
@@ -41,7 +51,8 @@ PROTOCOLS = {
 class Row:
     """One row: a method on cohorts of phantom patients.
 
-    printed: (table, model) in `data/paper_tables.csv`.  cohort: arguments of `make_cohort`.  pools: names of the pools
+    printed: (table, model) in `data/paper_tables.csv`.  seed: which of several draws of a cohort's weights and steps.
+    cohort: arguments of `make_cohort`.  pools: names of the pools
     that it is tested on, in `data/rows.json`; the first is the one that is compared.
     """
 
@@ -49,6 +60,7 @@ class Row:
     set: str
     method: Method = field(default_factory=Trained)
     printed: tuple[tuple[int, str], ...] = ()
+    seed: int = 0
     cohort: Mapping = field(default_factory=dict)
     pools: tuple[str, ...] = ("standard",)
 
@@ -59,7 +71,8 @@ class Row:
         Defaults are left out, so that a setting that is added to the package later renames no record of before.
         """
         cohort = {"cohort": dict(self.cohort)} if self.cohort else {}
-        return {"method": self.method.name, **self.method.settings, **cohort}
+        seed = {"seed": self.seed} if self.seed else {}
+        return {"method": self.method.name, **self.method.settings, **cohort, **seed}
 
     @property
     def printed_figures(self) -> dict[str, tuple[float, float]]:
@@ -135,7 +148,7 @@ def row_of(entry: Mapping) -> Row:
     if "config" in settings:  # of a model, whose lists are tuples
         settings["config"] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["config"].items()}
     made = {"method": method(**settings), "printed": tuple((t, model) for t, model in entry.get("printed", ()))}
-    kept = {key: entry[key] for key in ("name", "set", "cohort") if key in entry}
+    kept = {key: entry[key] for key in ("name", "set", "seed", "cohort") if key in entry}
     return Row(**kept, **made, pools=tuple(entry.get("pools", ("standard",))))
 
 

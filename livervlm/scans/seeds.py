@@ -11,6 +11,7 @@ SEEDS = {
     "unlabelled": range(3_000_000, 4_000_000),  # patients that only a pretext sees
     "population pool": range(4_000_000, 5_000_000),
     "development pool": range(5_000_000, 6_000_000),
+    "own hospital": range(7_000_000, 8_000_000),  # other patients of the hospital that a population cohort is from
     "explained": range(6_000_000, 7_000_000),  # patients whose Grad-CAM maps are scored
 }
 
