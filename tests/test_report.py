@@ -3,6 +3,7 @@
 import io
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -97,6 +98,16 @@ def test_a_readers_own_runs_are_reported_with_their_own_settings(record, quick, 
     assert f"{quoted} {PLANNED['core']} cohorts, population protocol, 16 px, 2 epochs, text encoder" in words
     everything = json.loads(reported(capsys, *own(folder), "--profile", "workshop", "--json"))
     assert {line["cohorts"] for line in everything} == {0}  # those runs were under another profile
+
+
+@pytest.mark.parametrize("page", ["README.md", "book/index.md"])
+def test_the_front_pages_say_what_the_report_says(page):
+    counts = Runs().contrasts()["on the paper"].value_counts()
+    said = (Path(__file__).parents[1] / page).read_text(encoding="utf-8")
+    assert counts.sum() == 11
+    order = ("equivalent", "undecided", "not reproduced", "reproduced")
+    words = [f"{counts.get(word, 0) or ('and none' if word == 'reproduced' else 'none')} {word}" for word in order]
+    assert f": {', '.join(words)}." in said
 
 
 def test_a_row_on_all_its_cohorts_has_a_verdict_in_the_table_too(record, capsys):
