@@ -183,7 +183,7 @@ def split_report(text: str) -> list[str]:
     not_after = "".join(rf"(?<!\b(?i:{re.escape(word)})\.)" for word in ABBREVIATIONS)
     item = r"^(?<!segment\n)(?<!seg\.\n)(?:[-*•]|\d{1,2}[.)]|[A-Z][A-Za-z, ]{1,30}:)(?=\s)"
     body = re.sub(item, "\n\n", under[1] if under else text, flags=re.MULTILINE)
-    body = re.sub(rf"(?<=[.;\n]){not_after}\s*\b\d{{1,2}}[.)] (?=[A-Z0-9])", "\n\n", body)
+    body = re.sub(rf"(?:(?<=\n\n)|(?<=[.;]){not_after})\s*\b\d{{1,2}}[.)] (?=[A-Z0-9])", "\n\n", body)
     parts = re.split(rf"\n\n|;|(?<=[.!?]){not_after}\s+(?=[A-Z0-9(])", body)
     findings = [" ".join(part.split()) for part in parts]
     if not any(findings):
