@@ -154,10 +154,15 @@ def test_youden_by_trying_every_threshold(pairs):
     assert youden_threshold(there, score) == max(t for t, g in gain.items() if g > best - 1e-9)
 
 
+def test_youden_takes_the_highest_of_equals_though_rounding_parts_them():
+    there = np.array([1, 0, 1, 1, 0, 0], dtype=bool)  # from 6 on and from 3 on: 2/3 - 1/3 and 1 - 2/3
+    assert youden_threshold(there, np.array([3, 5, 6, 6, 6, 1])) == 6
+
+
 def organ_slices(seed, n=60):
     rng = np.random.default_rng(seed)
     there = rng.random((n, 3)) < [0.3, 0.6, 0.0]
-    return there, there + rng.normal(0, 0.8, there.shape)
+    return there, np.round(there + rng.normal(0, 0.8, there.shape), 1)  # with ties
 
 
 def test_presence_is_scikit_learns_at_the_threshold_of_training():
@@ -175,6 +180,9 @@ def test_presence_is_scikit_learns_at_the_threshold_of_training():
                 [share(test[0][:, o], said), 6, threshold]
             )
             assert line.low < line["value"] < line.high
+    gone = presence(train, (test[0] & [False, True, True], test[1]), patient, ["liver", "lung", "thyroid gland"])
+    assert gone.loc["liver"].drop(columns="patients").isna().all(axis=None)  # in no test slice
+    assert gone.loc["lung"].equals(table.loc["lung"])
     assert table.loc["thyroid gland", ["value", "low", "high", "threshold"]].isna().all(axis=None)
 
 

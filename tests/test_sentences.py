@@ -96,6 +96,7 @@ def test_every_sentence_is_whole(grammar, finding, seed):
         ("1. Cyst. 2. Hemangioma in seg. 8. 3) Normal spleen.", ["Cyst.", "Hemangioma in seg. 8.", "Normal spleen."]),
         ("1. Cyst in the liver\n2. Stone\n - No ascites", ["Cyst in the liver", "Stone", "No ascites"]),
         ("No ascites; no lymph nodes.", ["No ascites", "no lymph nodes."]),
+        ("Cyst in seg.\n8. No ascites.", ["Cyst in seg. 8.", "No ascites."]),
         ("A cyst in segment\n8. The spleen\nis normal.", ["A cyst in segment 8.", "The spleen is normal."]),
         (
             "TECHNIQUE: Three phases. 5 mm.\nFINDINGS:\r\nLiver: Cyst.\nStomach, bowel: Normal.\nIMPRESSION: Cyst.",
@@ -142,6 +143,22 @@ def test_the_same_attenuation_in_all_phases_is_said_once():
     texts = many(replace(HCC, attenuation={"ART": "iso", "PV": "iso"}), "seen")
     assert any("isoattenuating in all phases" in text for text in texts)
     assert not any("arterial" in text or "portal" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("diameter", "starts"),
+    [
+        (0.3, {"A 1 mm", "A 0.1 cm"}),
+        (8.0, {"An 8 mm", "A 0.8 cm"}),
+        (11.2, {"An 11 mm", "A 1.1 cm"}),
+        (18.0, {"An 18 mm", "A 1.8 cm"}),
+        (81.0, {"An 81 mm", "An 8.1 cm"}),
+        (110.0, {"A 110 mm", "An 11.0 cm"}),
+    ],
+)
+def test_sizes_are_rounded_and_have_their_article(diameter, starts):
+    texts = " ".join(many(replace(HCC, diameter=diameter), "seen"))
+    assert {*re.findall(r"\bAn? [\d.]+ [cm]m", texts)} == starts
 
 
 @pytest.mark.parametrize(("segment", "lobe"), [(1, "caudate"), (2, "left"), (4, "left"), (5, "right"), (8, "right")])
@@ -222,6 +239,7 @@ def test_nonsense_keeps_lengths_and_signs(finding, seed):
         ("kidney", "heart", "The kidneys are normal.", "The heart is normal.", "The organ is normal."),
         ("spleen", "lung", "The spleen is normal.", "The lungs are normal.", "The organ is normal."),
         ("spleen", "lung", "A cyst in the spleen is big.", "A cyst in the lung is big.", "A cyst in the organ is big."),
+        ("liver", "colon", "Extrahepatic, by the liver.", "Extrahepatic, by the colon.", "Extrahepatic, by the organ."),
         ("gallbladder", "esophagus", "A gallstone.", "An esophageal stone.", "A stone."),
         ("gallbladder", "urinary bladder", "No gallbladder.", "No urinary bladder.", "No organ."),
         ("thyroid gland", "colon", "The thyroid gland is normal.", "The colon is normal.", "The organ is normal."),

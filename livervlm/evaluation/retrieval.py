@@ -129,7 +129,7 @@ def youden_threshold(there: np.ndarray, score: np.ndarray) -> float:
     there, score = np.asarray(there, dtype=bool), _scores(score, there)
     if there.all() or not there.any():
         raise InputError(f"{there.sum()} of {len(there)} slices show it: a threshold needs slices with and without")
-    false_alarms, sensitivity, threshold = roc_curve(there, score, drop_intermediate=False)
+    false_alarms, sensitivity, threshold = roc_curve(there, score)
     return float(threshold[np.argmax(np.round(sensitivity - false_alarms, 12))])  # equal ones differ by rounding
 
 
