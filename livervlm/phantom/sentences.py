@@ -93,6 +93,8 @@ def _known(finding: Finding) -> dict[str, str]:
         raise InputError(f"finding {kind!r} in organ {organ!r}: give a class in the liver, or a pair of OTHER_KINDS")
     if not 0 < finding.diameter < np.inf or segment not in range(9):
         raise InputError(f"finding {kind!r}: diameter {finding.diameter} mm, segment {segment}: above 0; 0 to 8")
+    if finding.side not in ("", "left", "right") or set(finding.attenuation.values()) - _data()["attenuation"].keys():
+        raise InputError(f"finding {kind!r}: side {finding.side!r}, {dict(finding.attenuation)}: see `Finding`")
     words = {phase: _data()["attenuation"][a] for phase, a in finding.attenuation.items()}
     if len(words) > 1 and len(set(words.values())) == 1:
         words = {"all": next(iter(words.values()))}
@@ -221,6 +223,7 @@ def without_organ(sentence: Sentence) -> Sentence:
 def _with_organ(sentence: Sentence, organ: str, noun: str, plural: str | None, adjective: str) -> Sentence:
     if not sentence.text.strip():
         raise InputError("sentence: is empty; give one with words")
+    _organ_words(sentence.organ)  # is it known?
     old = _data()["organs"][sentence.organ]
     side = "(?:(?:left|right) )?"
     names = "|".join(re.escape(name) for name in (old.get("plural"), sentence.organ) if name)
