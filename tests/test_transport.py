@@ -1,0 +1,220 @@
+"""Does a gain survive in the next hospital, and do five folds predict it: on records and tables of known answers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from livervlm.analyses import transport
+from livervlm.analyses.transport import Transport, correlations, coverage, five_fold_intervals, survival, winners
+from livervlm.base.errors import InputError
+from livervlm.evaluation.comparisons import cluster_bootstrap
+from livervlm.evaluation.outcome import Outcome
+from livervlm.runs.cells import cells
+from livervlm.runs.records import code_provenance, write_record
+from livervlm.runs.results import Runs
+from livervlm.runs.rows import all_rows, declared
+
+COHORTS, PATIENTS = 8, 20
+CLASSES = ("CYST", "FNH", "HCC", "HEM")
+
+
+def effects(**columns) -> pd.DataFrame:
+    """A table of effects from (contrasts, cohorts) arrays."""
+    shape = np.shape(next(iter(columns.values())))
+    index = pd.MultiIndex.from_product([[f"c{i}" for i in range(shape[0])], range(shape[1])])
+    return pd.DataFrame(
+        {name: np.ravel(values) for name, values in columns.items()}, index.set_names(["contrast", "cohort"])
+    )
+
+
+def around(mean: float, sd: float, n: int = 30) -> np.ndarray:
+    """n numbers of just this mean and sd."""
+    at = stats.norm.ppf((np.arange(n) + 0.5) / n)
+    return mean + sd * at / at.std(ddof=1)
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    monkeypatch.setattr(transport, "N_BOOT", 200)
+
+
+@pytest.fixture
+def few_cohorts(monkeypatch):
+    monkeypatch.setitem(declared()["plan"]["cohorts"], "hospitals", COHORTS)
+
+
+def answers(share: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Class, probabilities and patient of two slices of each of `PATIENTS`, of which about this share is right."""
+    rng = np.random.default_rng(seed)
+    y_true = np.repeat(np.arange(PATIENTS) % 4, 2)
+    said = np.where(rng.permutation(2 * PATIENTS) < round(share * 2 * PATIENTS), y_true, (y_true + 1) % 4)
+    prob = rng.uniform(0, 0.2, (2 * PATIENTS, 4))
+    prob[np.arange(2 * PATIENTS), said] += 1
+    return y_true, prob / prob.sum(axis=1, keepdims=True), np.repeat(np.arange(PATIENTS), 2)
+
+
+@pytest.fixture
+def study(tmp_path, quick, few_cohorts):
+    """Write records in which row i is right in 40 + 3 i + cohort % inside, about two less in five folds."""
+    within, across = (Runs(protocol, tmp_path, quick, PATIENTS) for protocol in ("inside", "population"))
+    made = Transport(within, across)
+
+    def write(cohorts=COHORTS, outside=lambda i, cohort: 50.0, rows=None):
+        for i, name in enumerate(rows or made.rows):
+            for cell in cells([all_rows()[name]], "inside", cohorts, quick, PATIENTS):
+                y_true, prob, patient = answers(0.38 + 0.03 * i + 0.01 * cell.cohort, 100 * cell.cohort + i)
+                mine = patient % 5 == cell.fold - 1
+                slices = {"patient": patient[mine], "y_true": y_true[mine], "prob": prob[mine].astype(np.float32)}
+                record = {"row": {"name": name}, "cohort": cell.cohort, "fold": cell.fold, "slices": slices}
+                write_record(cell.path(tmp_path), {**code_provenance(), **record, "data": {"classes": CLASSES}})
+            for cell in cells([all_rows()[name]], "population", cohorts, quick, PATIENTS):
+                tests = {}
+                of = {
+                    "own hospital": 40 + 3 * i + cell.cohort,
+                    "standard": outside(i, cell.cohort),
+                    "next hospital": 60,
+                }
+                for pool, percent in of.items():
+                    correct = np.full(PATIENTS, percent)  # of a hundred slices each
+                    tests[pool] = {"slices": np.full(PATIENTS, 100), "correct": correct}
+                    tests[pool]["AUC by class"] = {"HCC": 0.5 + percent / 1000}
+                record = {"row": {"name": name}, "cohort": cell.cohort, "fold": None, "tests": tests}
+                write_record(cell.path(tmp_path), {**code_provenance(), **record, "data": {"classes": CLASSES}})
+        return made
+
+    return write
+
+
+# -- From records ------------------------------------------------------------------------------------------------------
+
+
+def test_the_contrasts_are_those_of_the_plan_between_rows_of_the_narrow_network():
+    claims = {one["name"]: (one["better"], one["worse"]) for one in declared()["contrasts"]["claims"]}
+    for name, sides in Transport().contrasts.items():
+        assert claims[name.removeprefix("narrow: ")] == tuple(side.removeprefix("narrow: ") for side in sides)
+    assert len(Transport().contrasts) == len(Transport().rows) == 8
+    assert {all_rows()[row].method.config["encoder"] for row in Transport().rows} == {"resnet10_narrow"}
+
+
+def test_the_four_differences_of_a_contrast(study):
+    made = study()
+    table = made.effects()
+    assert table.index.names == ["contrast", "cohort"]
+    assert len(table) == 8 * COHORTS
+    for name, (better, worse) in made.contrasts.items():
+        apart = made.rows.index(better) - made.rows.index(worse)
+        mine = table.loc[name]
+        assert mine["inside"].tolist() == pytest.approx([3.0 * apart] * COHORTS)
+        assert mine["outside"].tolist() == mine["next"].tolist() == [0.0] * COHORTS
+        assert np.sign(mine["folds"].mean()) == np.sign(apart)
+        assert made.cancer().loc[name, "inside"].tolist() == pytest.approx([0.003 * apart] * COHORTS)
+
+
+def test_nothing_is_looked_at_before_all_cohorts_are_there(study):
+    made = study(COHORTS - 1)
+    with pytest.raises(InputError, match=f"folds: {COHORTS - 1} of {COHORTS} cohorts are there; run the others"):
+        made.effects()
+
+
+def test_the_best_row_by_five_folds_is_looked_up_among_the_truths(study):
+    """Inside, the last row is best, as by five folds; outside, the first is, and the last is 7 points behind it."""
+    made = study(outside=lambda i, cohort: 50 - i)
+    table = winners(made)
+    won = made.within.accuracy(*made.rows).to_numpy().argmax(axis=1)
+    assert table.loc["inside", "value"] == pytest.approx(np.mean(won == 7))
+    assert table.loc["outside", "value"] == pytest.approx(np.mean(won == 0))
+    assert table.loc["outside", "price"] == pytest.approx(won.mean())
+    assert table.loc["outside", "price at random"] == pytest.approx(3.5)
+    assert (table.loc["inside", "word"], table.loc["outside", "word"]) == ("choose", "do not choose")
+
+
+def test_coverage_counts_the_intervals_that_hold_the_truth(study):
+    made = study()
+    table = made.effects()
+    found, folds, cancer = coverage(made, table), made.folds(), made.cancer()
+    assert set(found.index) == {(k, t) for k in five_fold_intervals(*[folds[made.rows[0]][0]] * 2) for t in TRUTHS}
+    for kind, truth in found.index:
+        held = []
+        for name, sides in made.contrasts.items():
+            for cohort in range(COHORTS):
+                low, high = five_fold_intervals(*(folds[side][cohort] for side in sides), seed=cohort)[kind]
+                true = (cancer if kind == "DeLong" else table).loc[(name, cohort), truth]
+                held.append(low <= true <= high)
+        assert found.loc[(kind, truth), "value"] == pytest.approx(np.mean(held))
+    words = np.where(found["high"] < 0.95, "too narrow", "honest")
+    assert found["word"].tolist() == words.tolist()
+
+
+TRUTHS = ("inside", "outside")
+
+
+# -- From tables -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_lost_outside_gets_its_word():
+    rng = np.random.default_rng(0)
+    mixed = [rng.permutation(30) for _ in range(5)]
+    inside = np.stack([around(5, 1), around(-5, 1), around(5, 1), around(2, 1), around(2, 8)])
+    lost = np.stack(
+        [around(m, s)[p] for (m, s), p in zip([(5, 2), (-5, 2), (-5, 2), (0, 1), (2, 8)], mixed, strict=True)]
+    )
+    table = survival(effects(inside=inside, outside=inside - lost), margin=2)
+    assert table["word"].tolist() == ["lost outside", "lost outside", "gained outside", "the same", "undecided"]
+    assert table["lost"].tolist() == pytest.approx([5, -5, -5, 0, 2])
+    first = stats.ttest_1samp(lost[0], 0).confidence_interval(0.95)
+    assert (table.loc["c0", "lost low"], table.loc["c0", "lost high"]) == pytest.approx((first.low, first.high))
+    assert table.loc["c0", "bootstrap low"] == pytest.approx(first.low, abs=0.3)
+    assert table.loc["c0", "inside"] == pytest.approx(5)
+    assert (table["p, Holm"] >= [stats.ttest_1samp(one, 0).pvalue for one in lost]).all()
+
+
+@pytest.mark.parametrize(("r", "word"), [(0.9, "predict"), (0.0, "do not predict"), (0.5, "undecided")])
+def test_a_correlation_is_judged_by_its_interval(r, word):
+    rng = np.random.default_rng(3)
+    folds, other = rng.standard_normal((2, 8, 30))
+    truth = r * folds + np.sqrt(1 - r**2) * other
+    found = correlations(effects(folds=folds, inside=truth, outside=other))
+    each = [np.corrcoef(f, t)[0, 1] for f, t in zip(folds, truth, strict=True)]
+    assert found.loc["inside", "value"] == pytest.approx(np.tanh(np.mean(np.arctanh(each))))
+    assert found.loc["inside", "low"] < found.loc["inside", "value"] < found.loc["inside", "high"]
+    assert found.loc["inside", "word"] == word
+    assert found.loc["outside", "word"] == "do not predict"
+
+
+def test_contrasts_far_apart_do_not_make_a_correlation():
+    """Within each contrast nothing goes together, though large effects are large in both."""
+    rng = np.random.default_rng(1)
+    middle = np.linspace(-20, 20, 8)[:, None]
+    folds, inside, outside = middle + rng.standard_normal((3, 8, 30))
+    assert abs(correlations(effects(folds=folds, inside=inside, outside=outside)).loc["inside", "value"]) < 0.25
+
+
+def test_cohorts_are_drawn_whole():
+    """Eight copies of one contrast tell no more than one of them."""
+    rng = np.random.default_rng(2)
+    folds, truth = rng.standard_normal((2, 1, 30))
+    one = correlations(effects(folds=folds, inside=truth, outside=truth))
+    eight = correlations(
+        effects(**{k: np.repeat(v, 8, axis=0) for k, v in {"folds": folds, "inside": truth, "outside": truth}.items()})
+    )
+    assert np.allclose(one[["value", "low", "high"]], eight[["value", "low", "high"]], atol=1e-9)
+
+
+def test_the_intervals_of_a_laboratory():
+    sides = []
+    for share, seed in ((0.8, 0), (0.6, 1)):
+        y_true, prob, patient = answers(share, seed)
+        sides.append(Outcome(y_true, prob, patient % 5, patient, CLASSES, {}))
+    found = five_fold_intervals(*sides)
+    a, b = (side.by_fold for side in sides)
+    assert found["t over folds"] == pytest.approx(tuple(stats.ttest_rel(a, b).confidence_interval(0.95)))
+    wide = (found["Nadeau-Bengio"][1] - found["Nadeau-Bengio"][0]) / (
+        found["t over folds"][1] - found["t over folds"][0]
+    )
+    assert wide == pytest.approx(np.sqrt((1 / 5 + 1 / 4) / (1 / 5)))
+    gained = 100 * ((sides[0].y_pred == sides[0].y_true) - 1.0 * (sides[1].y_pred == sides[1].y_true))
+    _, *slow = cluster_bootstrap(np.mean, sides[0].patient, gained)
+    assert found["bootstrap of patients"] == pytest.approx(slow, abs=4)
+    low, high = found["DeLong"]
+    assert -1 < low < high < 1
