@@ -63,16 +63,20 @@ def grow(patient: Patient, z: np.ndarray, y: np.ndarray, x: np.ndarray, without:
     anatomy.first_lesion = len(anatomy.tissues)
     coarse = "liver cirrhosis" in patient.patterns
     anatomy.unevenness = smooth_field(patient.rng("texture"), z, y, x, 6.0 if coarse else 3.5)
-    # The lesion is grown in the piece of the grid that can hold it.
-    near = [abs(z) < patient.height / 2, abs(y) < 0.7 * patient.diameter, abs(x) < 0.7 * patient.diameter]
-    axes = [c[i] for c, i in zip((z, y, x), near, strict=True)]
-    box = tuple(slice(i.argmax(), i.argmax() + i.sum()) for i in near)
+    box, axes = near_lesion(patient, z, y, x)
     mosaic = np.float32(0) if without == "lesion" else paint_lesion(patient, anatomy, anatomy.code[box], axes, without)
     sd = [1.0 if names[0] in UNIFORM else patient.liver_unevenness for names in anatomy.tissues]
     sd[0] *= 1.6 if coarse else 1.0
     anatomy.unevenness *= np.float32(sd).take(anatomy.code)
     anatomy.unevenness[box] += mosaic
     return anatomy
+
+
+def near_lesion(patient: Patient, z: np.ndarray, y: np.ndarray, x: np.ndarray):
+    """The piece of a grid that can hold the lesion, in which it is grown: slices, and the coordinates in it."""
+    near = [abs(z) < patient.height / 2, abs(y) < 0.7 * patient.diameter, abs(x) < 0.7 * patient.diameter]
+    axes = [c[i] for c, i in zip((z, y, x), near, strict=True)]
+    return tuple(slice(i.argmax(), i.argmax() + i.sum()) for i in near), axes
 
 
 def paint_surroundings(patient: Patient, anatomy: Anatomy, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> None:

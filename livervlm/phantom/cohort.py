@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
@@ -91,6 +92,44 @@ def _rois(patient: Patient, size: int, phases: tuple[str, ...], aligned: bool) -
     return {"hu": rois.hu, "spacing": rois.spacing, "masks": pack_masks(rois.masks, MASK_NAMES)}
 
 
+class FineGrid(NamedTuple):
+    """Where a patient's anatomy is grown: with room for all four phases, whichever are asked for.
+
+    shape, middle: of the volume, voxels.  above: slices over the box.  told: phase -> mm by which its ROI moves.
+    steps: phase -> (z, y, x) fine voxels by which it is displaced.  low: the fine grid's first voxel in the volume.
+    axes: z, y, x in mm from the lesion's middle.
+    """
+
+    shape: np.ndarray
+    middle: np.ndarray
+    above: int
+    told: dict[str, np.ndarray]
+    steps: dict[str, np.ndarray]
+    low: np.ndarray
+    axes: list[np.ndarray]
+
+
+def fine_grid(patient: Patient) -> FineGrid:
+    """The fine grid of one patient."""
+    spacing = np.array([patient.thickness, patient.pixel, patient.pixel])
+    moved = {p: np.array(patient.displacement[p]) for p in PHASE_NAMES}
+    told = {p: np.array(patient.recentred[p]) for p in PHASE_NAMES}
+    slices = {p: round(told[p][0] / patient.thickness) for p in PHASE_NAMES}  # whole slices from the reference's ROI
+    above, below = 1 - min(0, *slices.values()), 1 + max(0, *slices.values())
+    far = np.abs([*moved.values(), *told.values()])[:, 1:].max() + 3 * patient.point_spread
+    side = 2 * int(np.ceil((MARGIN * WIDEST * patient.diameter / 2 + far) / patient.pixel))
+    side = scipy.fft.next_fast_len(side, real=True)
+    shape = np.array([patient.n_slices + above + below, side, side])
+    middle = np.array([above + (patient.n_slices - 1) / 2, (side - 1) / 2, (side - 1) / 2])
+    fine = (SUB_SLICES, 1, 1)
+    steps = {p: np.rint(moved[p] / spacing * fine).astype(int) for p in PHASE_NAMES}
+    low = -np.max([*steps.values()], axis=0).clip(0)
+    high = shape * fine - np.min([*steps.values()], axis=0).clip(max=0)
+    origin = (middle + 0.5) * fine - 0.5  # the lesion's middle on the fine grid
+    axes = [np.float32((np.arange(a, b) - o) * d) for a, b, o, d in zip(low, high, origin, spacing / fine, strict=True)]
+    return FineGrid(shape, middle, above, told, steps, low, axes)
+
+
 def _scan(patient: Patient, phases: Sequence[str], without: str | None, aligned: bool | None = None) -> Study:
     """`phantom_study`; with `aligned` given, only the slices that the ROIs need, the others left at 0 HU."""
     if not 1 <= len(phases) == len(set(phases) & set(PHASE_NAMES)):
@@ -98,25 +137,10 @@ def _scan(patient: Patient, phases: Sequence[str], without: str | None, aligned:
     if without not in (None, *MASK_NAMES):
         raise InputError(f"no part {without!r} to leave out: choose one of {', '.join(MASK_NAMES)}")
     n, reference = patient.n_slices, phases[-1]
-    spacing = np.array([patient.thickness, patient.pixel, patient.pixel])
-    moved = {p: np.array(patient.displacement[p]) for p in PHASE_NAMES}
-    told = {p: np.array(patient.recentred[p]) for p in PHASE_NAMES}
-
-    # Grid and anatomy have room for all four phases, so that they do not depend on which are asked for.
-    slices = {p: round(told[p][0] / patient.thickness) for p in PHASE_NAMES}  # whole slices from the reference's ROI
-    above, below = 1 - min(0, *slices.values()), 1 + max(0, *slices.values())
-    far = np.abs([*moved.values(), *told.values()])[:, 1:].max() + 3 * patient.point_spread
-    side = 2 * int(np.ceil((MARGIN * WIDEST * patient.diameter / 2 + far) / patient.pixel))
-    side = scipy.fft.next_fast_len(side, real=True)
-    shape = np.array([n + above + below, side, side])
-    middle = np.array([above + (n - 1) / 2, (side - 1) / 2, (side - 1) / 2])
-    fine = (SUB_SLICES, 1, 1)
-    steps = {p: np.rint(moved[p] / spacing * fine).astype(int) for p in PHASE_NAMES}
-    low = -np.max([*steps.values()], axis=0).clip(0)
-    high = shape * fine - np.min([*steps.values()], axis=0).clip(max=0)
-    origin = (middle + 0.5) * fine - 0.5  # the lesion's middle on the fine grid
-    axes = [np.float32((np.arange(a, b) - o) * d) for a, b, o, d in zip(low, high, origin, spacing / fine, strict=True)]
-    anatomy = grow(patient, *axes, without)
+    grid = fine_grid(patient)
+    shape, middle, above, told, steps, low = grid.shape, grid.middle, grid.above, grid.told, grid.steps, grid.low
+    spacing, side = np.array([patient.thickness, patient.pixel, patient.pixel]), int(shape[1])
+    anatomy = grow(patient, *grid.axes, without)
 
     there = [name for name in MASK_NAMES if any(_codes(name, anatomy, p) for p in phases)]
     volumes, masks, centres = {}, {name: {} for name in there}, {}

@@ -99,8 +99,8 @@ def draw_patients(
     tables = draw_tables(rng if knobs.uncertain else None, knobs.atypical, version)
     rng = np.random.default_rng((*root, zlib.crc32(b"cohort")))
     q = tables.quantities
-    rows = _table1_rows(rng, q) if patients is None else _rows(rng, q, _counts(patients))
-    return [_draw((*root, i), *row, tables, knobs) for i, row in enumerate(rows)]
+    rows = _table1_rows(rng, q) if patients is None else draw_slices(rng, q, _counts(patients))
+    return [draw_patient((*root, i), *row, tables, knobs) for i, row in enumerate(rows)]
 
 
 def _table1_rows(rng: np.random.Generator, q: Mapping[str, float]):
@@ -111,7 +111,7 @@ def _table1_rows(rng: np.random.Generator, q: Mapping[str, float]):
         yield from ((row["class"], int(row["group"]), int(n) + 2) for n in extra)  # at least two slices a patient
 
 
-def _rows(rng: np.random.Generator, q: Mapping[str, float], counts: Mapping[str, int]):
+def draw_slices(rng: np.random.Generator, q: Mapping[str, float], counts: Mapping[str, int]):
     """The same for other numbers of patients: slices spread about the class's mean in Table 1, groups in turn."""
     total, spread = table1().groupby("class")[["cases", "slices"]].sum(), q["size spread"]
     mean = (total["slices"] / total["cases"]).to_dict() | {kind: q[f"{kind} slices"] for kind in ("ICC", "MET")}
@@ -141,11 +141,21 @@ def shared_out(patients: int, shares: Mapping[str, float]) -> dict[str, int]:
     return dict(zip(shares, np.diff(ends, prepend=0).tolist(), strict=True))
 
 
-def _draw(seed: tuple[int, ...], kind: str, group: int, n_slices: int, tables: Tables, knobs: Knobs) -> Patient:
+def draw_patient(
+    seed: tuple[int, ...],
+    kind: str,
+    group: int,
+    n_slices: int,
+    tables: Tables,
+    knobs: Knobs,
+    thickness: float | None = None,
+) -> Patient:
+    """One patient from tables; `thickness`: mm of the slices where the protocol does not draw it."""
     rng = np.random.default_rng((*seed, zlib.crc32(b"latents")))
     q = tables.quantities
     n_slices = max(round(n_slices * knobs.diameter), 1)
-    thickness, pixel = float(rng.choice([5.0, 6.0, 7.0])), rng.uniform(0.57, 0.59)  # paper section 4.1
+    drawn, pixel = float(rng.choice([5.0, 6.0, 7.0])), rng.uniform(0.57, 0.59)  # paper section 4.1
+    thickness = thickness or drawn
     height = n_slices * thickness * rng.uniform(1.0, 1.15)  # every one of its slices meets the lesion
     diameter = max(height * np.exp(q["width spread"] * rng.standard_normal()), 8.0)
     noise = q["noise"] * np.sqrt(3 / thickness) * np.exp(q["noise spread"] * rng.standard_normal())
