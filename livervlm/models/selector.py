@@ -25,7 +25,7 @@ BATCH = 256  # slices that are encoded at once
 
 
 class Towers(Protocol):
-    """encode_images: slices (B, P, H, W) in [0, 1] -> unit vectors (B, d).  encode_texts: sentences -> (T, d)."""
+    """encode_images: slices (B, P, H, W), windowed -> unit vectors (B, d).  encode_texts: sentences -> (T, d)."""
 
     def encode_images(self, images: Tensor) -> Tensor: ...
     def encode_texts(self, texts: Sequence[str]) -> Tensor: ...
@@ -67,7 +67,7 @@ def train_selector(
 ) -> list[float]:  # fmt: skip
     """Teach towers with pairs of a slice and a sentence that is true of it; returns the loss by epoch.
 
-    images: (N, P, H, W) in [0, 1].  slices: (n,), the slice of each pair, a place in `images`.  texts: n sentences.
+    images: windowed, (N, P, H, W).  slices: (n,), the slice of each pair, a place in `images`.  texts: n sentences.
     By the loss of CLIP, in which the other pairs of a batch are the wrong answers; two pairs with one sentence are none
     to each other.
     """
@@ -87,7 +87,7 @@ def train_selector(
 def slice_scores(towers: Towers, images: Tensor, texts: Sequence[str]) -> np.ndarray:
     """How well each slice fits each sentence: the cosine, (T, S).
 
-    images: the slices of one series, (S, P, H, W) in [0, 1].  Raises `InputError` for a series without slices and for a
+    images: the slices of one series, windowed, (S, P, H, W).  Raises `InputError` for a series without slices and for a
     sentence without a word.
     """
     if images.ndim != 4 or not len(images):
