@@ -1,4 +1,4 @@
-"""The versions of the phantom's tables: version 2 is what the records rest on, version 3 is better sourced.
+"""What is frozen of the phantom: the versions of its tables, and abdomens.  Version 2 is what the records rest on, version 3 is better sourced.
 
 Each is frozen.  A change of what the phantom makes gives a new version, and never changes an old one.
 `python tests/test_phantom_versions.py` writes the frozen piece of a version that has none.
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from livervlm.base.errors import InputError
+from livervlm.phantom.abdomen import abdomen_study, draw_abdomens
 from livervlm.phantom.anatomy import INSTEAD, grow
 from livervlm.phantom.cohort import make_cohort, phantom_study
 from livervlm.phantom.enhancement import COLUMNS, PHANTOM_VERSION, VERSIONS, draw_patterns, draw_tables, read_table
@@ -27,6 +28,13 @@ def piece(version: int) -> dict:
     for patient in draw_patients(0, dict.fromkeys(CLASS_NAMES, 1), Knobs(diameter=0.5), version):
         made[patient.kind] = extract_rois(phantom_study(patient, phases=COLUMNS), 8, phases=COLUMNS).hu[:2].tolist()
     return {"version": version, "hu": made}
+
+
+def abdomen_piece() -> dict:
+    """Every eighth voxel of a small abdomen in each phase, and its findings."""
+    study = abdomen_study(draw_abdomens(0, 1)[0], COLUMNS, size=32)
+    hu = {phase: volume[::8, ::8, ::8].tolist() for phase, volume in study.volumes.items()}
+    return {"hu": hu, "findings": [[one.kind, one.organ, one.marked] for one in study.findings]}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +56,14 @@ def test_every_version_is_frozen(version):
     for kind, hu in made.items():
         difference = np.abs(np.array(hu) - np.array(frozen["hu"][kind])).max()
         assert difference <= 1, f"{kind} changed by {difference} HU: what the phantom makes anew is a new version"
+
+
+def test_abdomens_are_frozen_too():
+    frozen, made = json.loads((GOLDEN / "abdomen.json").read_text()), abdomen_piece()
+    assert made["findings"] == frozen["findings"]
+    for phase, hu in made["hu"].items():
+        changed = np.abs(np.array(hu) - np.array(frozen["hu"][phase])) > 1
+        assert changed.mean() < 0.005, f"{phase}: {changed.mean():.1%} of the voxels have changed"
 
 
 def test_without_a_wish_the_tables_are_those_of_the_records():
@@ -141,3 +157,5 @@ if __name__ == "__main__":
     for number in VERSIONS:
         if not (path := GOLDEN / f"phantom_{number}.json").exists():
             path.write_text(json.dumps(piece(number)) + "\n")
+    if not (path := GOLDEN / "abdomen.json").exists():
+        path.write_text(json.dumps(abdomen_piece()) + "\n")
