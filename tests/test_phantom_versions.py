@@ -1,4 +1,4 @@
-"""What is frozen of the phantom: the versions of its tables, and abdomens.  Version 2 is what the records rest on, version 3 is better sourced.
+"""What is frozen of the phantom: abdomens, and the versions of its tables, 2 and 3.  The records rest on version 2.
 
 Each is frozen.  A change of what the phantom makes gives a new version, and never changes an old one.
 `python tests/test_phantom_versions.py` writes the frozen piece of a version that has none.
