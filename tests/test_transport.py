@@ -6,7 +6,17 @@ import pytest
 from scipy import stats
 
 from livervlm.analyses import transport
-from livervlm.analyses.transport import Transport, correlations, coverage, five_fold_intervals, survival, winners
+from livervlm.analyses.transport import (
+    FEW,
+    Transport,
+    ceiling,
+    correlations,
+    coverage,
+    five_fold_intervals,
+    predictors,
+    survival,
+    winners,
+)
 from livervlm.base.errors import InputError
 from livervlm.evaluation.comparisons import cluster_bootstrap
 from livervlm.evaluation.outcome import Outcome
@@ -147,6 +157,51 @@ def test_coverage_counts_the_intervals_that_hold_the_truth(study):
 
 
 TRUTHS = ("inside", "outside")
+
+
+def test_what_predicts_is_measured_on_the_cohorts_that_have_all(study, tmp_path, quick, monkeypatch):
+    """Inside, a held-out hospital says 0, as zero does; the other two say what five folds say, on half the cohorts."""
+    made = study()
+    table = made.effects()
+    five = made.within.accuracy(*FEW).loc[: COHORTS // 2]
+    of = {"ten": five + 1, "again": five.sub([0, 0, 4, 0])}  # the same differences; model 2 four points lower
+    ten, again = (type("Told", (), {"accuracy": lambda self, *rows, how=how: of[how][[*rows]]})() for how in of)
+    found = predictors(made, table, ten, again)
+    few = [name for name, sides in made.contrasts.items() if {*sides} <= {*FEW}]
+    assert len(few) == 4
+    mine = table.loc[few].query(f"cohort <= {COHORTS // 2}")
+    for truth in TRUTHS:
+        assert found.loc["zero", truth] == pytest.approx(np.sqrt((mine[truth] ** 2).mean()))
+        assert found.loc["five folds", truth] == pytest.approx(np.sqrt(((mine["folds"] - mine[truth]) ** 2).mean()))
+        assert found.loc["ten folds", truth] == pytest.approx(found.loc["five folds", truth])
+        assert found.loc["one other hospital", truth] == pytest.approx(found.loc["zero", truth])
+        assert (found[f"{truth} low"] <= found[truth] + 1e-9).all()
+        assert (found[truth] <= found[f"{truth} high"] + 1e-9).all()
+    moved = mine["folds"] - 2 * np.array(
+        [any(side == "narrow: model 2" for side in made.contrasts[n]) for n, _ in mine.index]
+    )
+    assert found.loc["two times five folds", "inside"] == pytest.approx(np.sqrt(((moved - mine["inside"]) ** 2).mean()))
+    assert found["trainings"].to_dict() == {
+        "five folds": 5, "ten folds": 10, "two times five folds": 10, "one other hospital": 1, "zero": 0
+    }  # fmt: skip
+    assert (found["cohorts"] == COHORTS // 2 + 1).all()
+
+
+def test_two_seeds_tell_how_high_a_correlation_can_be():
+    rng = np.random.default_rng(0)
+    common, own = rng.standard_normal(10), rng.standard_normal((2, 10))
+    gains = common + 0.5 * own
+
+    class Told:
+        def accuracy(self, *rows, pool):
+            assert pool == "own hospital"
+            gain = gains[int(rows[0].startswith("second seed"))]
+            return pd.DataFrame({rows[0]: 60 + gain, rows[1]: np.full(10, 60.0)})
+
+    found = ceiling(Transport(across=Told()))
+    assert found["reliability"] == pytest.approx(np.corrcoef(gains)[0, 1])
+    assert found["highest"] == pytest.approx(np.sqrt(found["reliability"]))
+    assert found["cohorts"] == 10
 
 
 # -- From tables -------------------------------------------------------------------------------------------------------

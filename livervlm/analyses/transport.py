@@ -23,6 +23,7 @@ POOLS = {"inside": "own hospital", "outside": "standard", "next": "next hospital
 TRUTHS = ("inside", "outside")
 CANCER = "HCC"
 PREDICTS, CHOOSES, HONEST = 0.5, 0.5, 0.95  # the plan's thresholds: of a correlation, of a share, of a coverage
+FEW = ("narrow: scratch", "narrow: model 1", "narrow: model 2", "narrow: FC, phase shuffle")
 N_BOOT = 2000
 
 
@@ -172,6 +173,56 @@ def winners(study: Transport) -> pd.DataFrame:
         line = _judged(won.mean(), _resampled(won, _mean), CHOOSES, "choose")
         lines[truth] = line | {name: values.mean() for name, values in price.items()}
     return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def predictors(
+    study: Transport, effects: pd.DataFrame, ten: Runs | None = None, again: Runs | None = None
+) -> pd.DataFrame:
+    """Third question: how far off are five folds and what could stand in their place, over the contrasts of `FEW`.
+
+    ten, again: the records of ten folds, and of five folds dealt again, on the cohorts that have them.  A line for each
+    predictor: the trainings that it takes, and for each truth the root mean square error in points with its 95 %
+    interval over cohorts.
+    """
+    ten, again = ten or Runs("inside-ten"), again or Runs("inside-again")
+    few = {name: sides for name, sides in study.contrasts.items() if {*sides} <= {*FEW}}
+    other = {how: runs.accuracy(*FEW).dropna() for how, runs in (("ten", ten), ("again", again))}
+    cohorts = other["ten"].index.intersection(other["again"].index)
+    told, true = {}, effects.loc[effects.index.get_level_values("cohort").isin(cohorts)]
+
+    def table(column: str) -> np.ndarray:  # (cohorts, contrasts)
+        return true[column].unstack("contrast")[[*few]].loc[cohorts].to_numpy()
+
+    more = {
+        how: np.stack([found.loc[cohorts, one] - found.loc[cohorts, two] for one, two in few.values()], axis=1)
+        for how, found in other.items()
+    }
+    told["five folds", 5] = table("folds")
+    told["ten folds", 10] = more["ten"]
+    told["two times five folds", 10] = (table("folds") + more["again"]) / 2
+    told["one other hospital", 1] = table("next")
+    told["zero", 0] = np.zeros_like(told["five folds", 5])
+    lines = {}
+    for (name, trainings), values in told.items():
+        lines[name] = {"trainings": trainings}
+        for truth in TRUTHS:
+            squared = (values - table(truth)) ** 2
+            low, high = _resampled(squared, lambda samples: np.sqrt(_mean(samples)))
+            lines[name] |= {truth: np.sqrt(squared.mean()), f"{truth} low": low, f"{truth} high": high}
+    return pd.DataFrame.from_dict(lines, orient="index").assign(cohorts=len(cohorts))
+
+
+def ceiling(study: Transport) -> dict[str, float]:
+    """How high a correlation with the inside difference can be, as that belongs to networks of one seed each.
+
+    Model 1 less scratch, by the first seed and by the second: reliability, their correlation over cohorts, and highest,
+    its root; nan where the two seeds have nothing in common.
+    """
+    pairs = [(f"{prefix}model 1", f"{prefix}scratch") for prefix in ("narrow: ", "second seed: ")]
+    seeds = [study.across.accuracy(*sides, pool=POOLS["inside"]) for sides in pairs]
+    both = pd.concat([table[one] - table[two] for table, (one, two) in zip(seeds, pairs, strict=True)], axis=1).dropna()
+    r = float(np.corrcoef(both.to_numpy().T)[0, 1])
+    return {"reliability": r, "highest": r**0.5 if r > 0 else float("nan"), "cohorts": len(both)}
 
 
 def _judged(value: float, interval: tuple[float, float], threshold: float, verb: str) -> dict:
