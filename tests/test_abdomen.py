@@ -243,7 +243,7 @@ def test_the_tables_can_be_uncertain_and_the_classes_chosen():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: draw_abdomens(0, -1), "-1 abdomens: ask for 0 or more"),
+        (lambda: draw_abdomens(0, -1), "-1 abdomens from number 0 on: ask for 0 or more"),
         (lambda: draw_abdomens(0, 1, classes=("LUNG",)), "class LUNG: choose among CYST"),
         (lambda: draw_abdomens(0, 1, classes=()), r"class \(none\)"),
         (lambda: abdomen_study(draw_abdomens(0, 1)[0], ("PV", "PV")), "phases PV, PV: give each once"),

@@ -122,20 +122,21 @@ def draw_abdomens(
     *,
     classes: Sequence[str] = tuple(CLASS_NAMES),
     version: int = VERSION,
+    first: int = 0,
 ) -> list[AbdomenPatient]:
-    """Draw `n` patients; patient i is the same however many are drawn.  classes: of the lesions, equally often.
+    """Draw `n` patients, from number `first` on; patient i is the same however many are drawn.  classes: of the lesions, equally often.
 
     Raises `InputError` for a class or a number that cannot be.
     """
-    if n < 0:
-        raise InputError(f"{n} abdomens: ask for 0 or more")
+    if min(n, first) < 0:
+        raise InputError(f"{n} abdomens from number {first} on: ask for 0 or more, from 0 on")
     strange = [kind for kind in classes if kind not in CLASS_NAMES]
     if strange or not classes:
         raise InputError(f"class {strange[0] if strange else '(none)'}: choose among {', '.join(CLASS_NAMES)}")
     knobs, root = knobs or Knobs(), (version, seed, zlib.crc32(b"abdomen"))
     rng = np.random.default_rng((*root, zlib.crc32(b"tables"))) if knobs.uncertain else None
     tables = abdomen_tables(rng, version)
-    return [_draw((*root, i), tables, knobs, tuple(classes)) for i in range(n)]
+    return [_draw((*root, i), tables, knobs, tuple(classes)) for i in range(first, first + n)]
 
 
 def _draw(seed: tuple[int, ...], tables: Tables, knobs: Knobs, classes: tuple[str, ...]) -> AbdomenPatient:

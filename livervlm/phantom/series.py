@@ -15,8 +15,7 @@ from ..base.paths import written_whole
 from ..base.progress import bar
 from ..scans.conventions import CANONICAL
 from .abdomen import abdomen_study
-from .abdomen_patients import draw_abdomens
-from .enhancement import VERSIONS
+from .abdomen_patients import VERSION, draw_abdomens
 from .findings import ORGANS, Finding
 from .sentences import GRAMMARS, Sentence, write_report
 
@@ -82,13 +81,13 @@ def make_series(
 
 
 def _made(seed: int, number: int, size: int, phases: tuple[str, ...]) -> Path:
-    settings = [VERSIONS[-1], seed, number, size, phases]
+    settings = [VERSION, seed, number, size, phases]
     return made_once("series", settings, lambda path: scan_series(seed, number, size, phases).save(path))
 
 
 def scan_series(seed: int, number: int, size: int, phases: Sequence[str]) -> Series:
     """Scan patient `number` of a seed and write the reports."""
-    study = abdomen_study(draw_abdomens(seed, number + 1)[number], phases, size)
+    study = abdomen_study(draw_abdomens(seed, 1, first=number)[0], phases, size)
     square = study.spacing[1] * study.spacing[2]
     organs = np.stack([(study.organs == o + 1).sum(axis=(1, 2)) for o in range(len(ORGANS))], axis=1)
     marks = study.marks[study.reference]
