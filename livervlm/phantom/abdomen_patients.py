@@ -124,7 +124,9 @@ def draw_abdomens(
     version: int = VERSION,
     first: int = 0,
 ) -> list[AbdomenPatient]:
-    """Draw `n` patients, from number `first` on; patient i is the same however many are drawn.  classes: of the lesions, equally often.
+    """Draw `n` patients, from number `first` on; patient i is the same however many are drawn.
+
+    classes: of the lesions, equally often.
 
     Raises `InputError` for a class or a number that cannot be.
     """
