@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from livervlm.base.errors import InputError
 from livervlm.cli import parser
 from livervlm.phantom import patients as latents
 from livervlm.phantom.anatomy import INSTEAD, grow
@@ -148,6 +149,11 @@ def test_the_pictures_of_an_own_hospital_are_drawn_from_its_tables(quick, empty_
     assert {picture.tobytes() for picture in first.hu} <= {picture.tobytes() for picture in made.hu}
     assert not {picture.tobytes() for picture in first.hu} & {picture.tobytes() for picture in second.hu}
     assert made.source["hospital"] == str(here)
+
+
+def test_a_hospital_is_refused_where_no_tables_are_drawn():
+    with pytest.raises(InputError, match="hospital 7: only uncertain tables are drawn; ask for Knobs"):
+        make_cohort(0, 8, patients=4, hospital=7, progress=False)
 
 
 def test_the_next_hospital_is_the_next_cohort_and_after_the_last_the_first(quick, monkeypatch):

@@ -125,6 +125,14 @@ def test_nothing_is_looked_at_before_all_cohorts_are_there(study):
     made = study(COHORTS - 1)
     with pytest.raises(InputError, match=f"folds: {COHORTS - 1} of {COHORTS} cohorts are there; run the others"):
         made.effects()
+    row = made.rows[0]
+    assert not made.within.complete(row)
+    assert made.within.summary([row]).loc[row, "ours"] == "-"
+    pair = made.within.compare({"": made.contrasts[next(iter(made.contrasts))]})
+    assert pair.drop(columns="n").isna().all(axis=None)
+    whole = study()
+    assert whole.within.complete(row)
+    assert "±" in whole.within.summary([row]).loc[row, "ours"]
 
 
 def test_the_best_row_by_five_folds_is_looked_up_among_the_truths(study):

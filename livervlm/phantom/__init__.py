@@ -1,1 +1,1 @@
-"""A phantom of focal liver lesions in multi-phase CT, built from published numbers; the book's default data."""
+"""A phantom of focal liver lesions in multi-phase CT; its numbers are published where there are any."""

@@ -94,6 +94,8 @@ def draw_patients(
     """
     knobs = knobs or Knobs()
     root = (version, seed)
+    if hospital is not None and not knobs.uncertain:
+        raise InputError(f"hospital {hospital}: only uncertain tables are drawn; ask for Knobs(uncertain=True)")
     drawn_by = seed if hospital is None else hospital
     rng = np.random.default_rng((version, drawn_by, zlib.crc32(b"tables")))
     tables = draw_tables(rng if knobs.uncertain else None, knobs.atypical, version)

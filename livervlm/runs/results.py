@@ -48,12 +48,14 @@ class Runs:
         return [read_record(path) for path in self._first(name).siblings(self.out)]
 
     def complete(self, *names: str) -> bool:
-        """Whether the plan's cohorts of these rows are all there; only the population protocol has a plan.
+        """Whether the plan's cohorts of these rows are all there; only a population has a plan, and folds inside it.
 
         "No peeking", says the plan: before that no difference is given an interval.
         """
-        planned = declared()["plan"]["cohorts"] if self.protocol == "population" else {}
-        there = {name: len(self._first(name).siblings(self.out)) for name in names}
+        protocol = PROTOCOLS[self.protocol]
+        planned = declared()["plan"]["cohorts"] if protocol.cohorts == "population" else {}
+        each = 1 if protocol.pool else protocol.folds  # records of a cohort
+        there = {name: len(self._first(name).siblings(self.out)) // each for name in names}
         return all(n >= planned.get(rows.all_rows()[name].set, 0) for name, n in there.items())
 
     def outcomes(self, name: str) -> dict[int, Outcome]:
@@ -202,7 +204,8 @@ class Runs:
             line = {"paper": f"{mean:.2f} ± {sd:.2f}" if mean else "-"}
             if PROTOCOLS[self.protocol].pool is None:
                 whole = [outcome.accuracy for outcome in self.outcomes(row.name).values()]
-                ours = f"{np.mean([m for m, _ in whole]):.2f} ± {np.mean([s for _, s in whole]):.2f}" if whole else "-"
+                done = whole and self.complete(row.name)
+                ours = f"{np.mean([m for m, _ in whole]):.2f} ± {np.mean([s for _, s in whole]):.2f}" if done else "-"
                 folds = PROTOCOLS[self.protocol].folds * len(whole)
                 line |= {"ours": ours, "n": f"{folds} folds of {len(whole)} cohorts"}
             else:

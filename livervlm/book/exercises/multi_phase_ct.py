@@ -54,7 +54,10 @@ def washes_out(answer):
         ),
         (*((50, 70, 85), liver, False), "is only 5 HU brighter than the liver in the arterial phase: ask for 10."),
         (*((50, 100, 100), liver, False), "is only 5 HU darker than the liver in the portal venous phase: ask for 10."),
-        (*((45, 100, 85), liver, True), "is a typical HCC: 35 HU above the liver in ART, 20 HU below it in PV."),
+        (
+            *((45, 100, 85), liver, True),
+            "is an HCC that washes out: 35 HU above the liver in ART, 20 HU below it in PV.",
+        ),
         (
             *((25, 60, 45), fatty, True),
             "is brighter, then darker than its own liver, which is fatty and dark: compare each lesion with its own.",
