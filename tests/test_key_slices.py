@@ -4,20 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from livervlm.analyses.key_slices import (
+from livervlm.analyses.key_slices.questions import (
+    PLACELESS,
     QUESTIONS,
     baselines,
     by_towers,
-    place_cannot_tell,
+    organ_scores,
     retrieve,
     sentences_of,
     teaching_pairs,
     windowed,
 )
 from livervlm.base.errors import InputError
-from livervlm.models.selector import SliceTowers, train_selector
+from livervlm.models.selector import train_selector
+from livervlm.models.towers import SliceTowers
 from livervlm.phantom.findings import ORGANS, Finding
-from livervlm.phantom.sentences import write_report
+from livervlm.phantom.sentences import Sentence, named_phases, word_prompt, write_report
 from livervlm.phantom.series import Series, make_series, scan_series
 from livervlm.scans.conventions import CANONICAL
 
@@ -41,7 +43,7 @@ def study(number: int, kinds: dict[str, int], slices: int = 24) -> Series:
     seen = [organ for o, organ in enumerate(ORGANS) if organs[:, o].any()]
     reports = {g: tuple(write_report(findings, seen, rng, g)) for g in ("seen", "held_out")}
     area = np.stack(areas, axis=1) if areas else np.zeros((slices, 0), np.float32)
-    return Series(hu, 5.0, organs, area, tuple(findings), reports, number)
+    return Series(hu, 5.0, organs, area, tuple(findings), reports, number, ("ART", "PV"))
 
 
 @pytest.fixture(scope="module")
@@ -57,20 +59,32 @@ def test_a_reader_marks_where_it_is_largest(studies):
     assert marks == {("liver", "finding"): 8, ("kidney", "finding"): 17, ("spleen", "negative"): 7}
 
 
-def test_pairs_are_balanced_and_each_slice_is_the_marked_one(studies):
-    images, texts = teaching_pairs(studies)
-    findings, negatives = (sentences_of(studies, kind=kind) for kind in ("finding", "negative"))
-    fewest = min(len(findings), len(negatives))
-    assert images.shape == (2 * fewest, 2, 16, 16)
-    of = {kind: {s.text for _, s in pairs} for kind, pairs in (("finding", findings), ("negative", negatives))}
-    assert sum(text in of["finding"] for text in texts) == sum(text in of["negative"] for text in texts) == fewest
-    right = {(s.text, windowed(one, [one.marked(s)]).numpy().tobytes()) for one, s in (*findings, *negatives)}
-    assert {(text, image[None].numpy().tobytes()) for text, image in zip(texts, images, strict=True)} <= right
+def test_a_pair_is_a_sentence_and_a_slice_that_shows_most_of_it_in_a_phase_that_it_names(studies):
+    images, texts = teaching_pairs(studies, 200)
+    assert images.shape == (200, 1, 16, 16)
+    of = {kind: {s.text for _, s in sentences_of(studies, kind=kind)} for kind in ("finding", "negative")}
+    assert all(text in of["finding"] for text in texts[:100])
+    assert all(text in of["negative"] for text in texts[100:])
+    right = {}
+    for kind in of:
+        for one, sentence in sentences_of(studies, kind=kind):
+            area, named = one.area(sentence), named_phases(sentence.text)
+            for s in np.flatnonzero(area >= area.max() / 2):
+                for p, phase in enumerate(one.phases):
+                    if phase in named or not named:
+                        right.setdefault(sentence.text, set()).add(windowed(one.hu[s, p])[0].numpy().tobytes())
+    assert all(image.numpy().tobytes() in right[text] for image, text in zip(images, texts, strict=True))
+
+
+def test_only_lesions_make_as_many_pairs(studies):
+    images, texts = teaching_pairs(studies, 50, ["finding"])
+    assert len(images) == len(texts) == 50
+    assert set(texts) <= {s.text for _, s in sentences_of(studies)}
 
 
 def test_permuted_pairs_keep_the_slices_and_the_sentences_and_lose_what_joins_them(studies):
-    images, texts = teaching_pairs(studies, ["finding"])
-    same, mixed = teaching_pairs(studies, ["finding"], permuted=True)
+    images, texts = teaching_pairs(studies, 100, ["finding"])
+    same, mixed = teaching_pairs(studies, 100, ["finding"], permuted=True)
     assert torch.equal(images, same)
     assert sorted(texts) == sorted(mixed)
     assert np.mean([a == b for a, b in zip(texts, mixed, strict=True)]) < 0.3
@@ -78,13 +92,48 @@ def test_permuted_pairs_keep_the_slices_and_the_sentences_and_lose_what_joins_th
 
 def test_a_kind_that_no_report_has_is_named():
     with pytest.raises(InputError, match="no sentence of kind finding: give more studies"):
-        teaching_pairs([study(0, {})])
+        teaching_pairs([study(0, {})], 10)
 
 
 def test_place_leaves_open_what_is_twice_in_an_organ():
     one, two = study(0, {"HCC": 8, "renal cyst": 17}), study(1, {"HCC": 6, "CYST": 11, "renal cyst": 17})
-    assert not any(place_cannot_tell(one, s) for _, s in sentences_of([one]))
-    assert {s.organ: place_cannot_tell(two, s) for _, s in sentences_of([two])} == {"liver": True, "kidney": False}
+    middle = baselines([one])["middle slice"]
+    assert not retrieve(middle, sentences_of([one]))["open"].any()
+    table = retrieve(middle, sentences_of([two]))
+    assert table.set_index("organ")["open"].groupby("organ").all().to_dict() == {"liver": True, "kidney": False}
+
+
+def told(text: str, one: Series, finding: int = 0) -> tuple[Series, Sentence]:
+    return one, Sentence(text, finding, one.findings[finding].organ, "finding")
+
+
+def test_what_no_place_can_tell_is_chance_for_places_and_right_for_who_knows():
+    """By hand: two findings in the liver, at 6 and 11; a cyst of the kidney at 17; phases ART and PV."""
+    one = study(1, {"HCC": 6, "CYST": 11, "renal cyst": 17})
+    asked = [
+        told("A lesion is hyperattenuating in the arterial phase.", one, 0),
+        told("A lesion in all phases.", one, 1),
+        told("A cyst in the left kidney.", one, 2),
+    ]
+    by_chance = retrieve(baselines([one])["middle slice"], asked)
+    assert by_chance["phase"].tolist() == pytest.approx([0.5, np.nan, np.nan], nan_ok=True)
+    assert by_chance["side"].tolist() == pytest.approx([np.nan, np.nan, 0.5], nan_ok=True)
+    assert by_chance["which of two"].tolist()[2:] == pytest.approx([np.nan], nan_ok=True)
+
+    def knows(series: Series, sentences) -> np.ndarray:
+        found = np.zeros((len(sentences), *series.hu.shape[:2]))
+        for row, sentence in zip(found, sentences, strict=True):
+            named = [p for p, phase in enumerate(series.phases) if phase in named_phases(sentence.text)]
+            row[series.marked(sentence), named or [0, 1]] = -1 if "right" in sentence.text else 1
+        return found
+
+    table = retrieve(knows, asked)
+    assert table["Acc@1"].tolist() == [1, 1, 1]
+    assert table["phase"].tolist() == pytest.approx([1, np.nan, np.nan], nan_ok=True)
+    assert table["side"].tolist() == pytest.approx([np.nan, np.nan, 1], nan_ok=True)
+    assert table["which of two"].tolist() == pytest.approx([1, 1, np.nan], nan_ok=True)
+    table = retrieve(lambda *given: -knows(*given), asked)
+    assert table[list(PLACELESS)[:2]].mean().tolist() == [0, 0]
 
 
 def test_baselines_know_places_and_nothing_of_the_finding():
@@ -110,7 +159,7 @@ def test_every_sentence_has_its_line_whatever_the_order_of_the_studies(studies):
 
 def test_controls_take_away_what_they_say(studies):
     _, sentence = sentences_of(studies)[0]
-    asked = {name: said(sentence, 3) for name, said in QUESTIONS.items()}
+    asked = {name: ask(sentence, 3).text for name, ask in QUESTIONS.items()}
     assert asked["as written"] == sentence.text
     assert [len(word) for word in asked["nonsense words"].split()] == [len(word) for word in sentence.text.split()]
     assert len(set(asked.values())) == 4 or sentence.organ not in sentence.text
@@ -118,13 +167,32 @@ def test_controls_take_away_what_they_say(studies):
 
 def test_a_selector_that_was_taught_finds_the_slice_in_studies_that_it_has_not_seen(studies):
     torch.manual_seed(0)
-    towers = SliceTowers(2, text_encoder="random")  # whose features know only sentences that were taught
-    taught = sentences_of([study(100 + i, {"HCC": 5 + i % 8, "renal cyst": 14 + i % 7}) for i in range(40)])
-    images = torch.cat([windowed(one, [one.marked(sentence)]) for one, sentence in taught])
-    texts = [sentence.organ for _, sentence in taught]
-    train_selector(towers, images, np.arange(len(images)), texts, epochs=12, progress=False)
-    score = by_towers(towers, lambda sentence, number: sentence.organ)
-    assert retrieve(score, sentences_of(studies[20:]))["Acc@1"].mean() > 0.7
+    towers = SliceTowers(text_encoder="random")  # whose features know only sentences that were taught
+    images, texts = [], []
+    for one, sentence in sentences_of(
+        [study(100 + i, {"HCC": 5 + i % 8, "renal cyst": 14 + i % 7}) for i in range(40)]
+    ):
+        images.append(windowed(one.hu[one.marked(sentence)]))
+        texts += [sentence.organ] * 2
+    train_selector(towers, torch.cat(images), texts, epochs=15, progress=False)
+    score = by_towers(towers)
+
+    def organ_only(series: Series, sentences) -> np.ndarray:
+        return score(series, [Sentence(s.organ, s.finding, s.organ, s.kind) for s in sentences])
+
+    assert retrieve(organ_only, sentences_of(studies[20:]))["overlap@1"].mean() > 0.8
+
+
+def test_organs_are_asked_of_every_slice_of_the_last_phase(studies):
+    def last(series: Series, sentences) -> np.ndarray:
+        found = np.zeros((len(sentences), *series.hu.shape[:2]))
+        found[..., -1] = [series.organ_area[:, ORGANS.index(s.organ)] for s in sentences]
+        return found
+
+    there, found, patient = organ_scores(last, studies[:3], word_prompt)
+    assert there.shape == found.shape == (72, len(ORGANS))
+    assert np.array_equal(there, found > 0)
+    assert patient.tolist() == [0] * 24 + [1] * 24 + [2] * 24
 
 
 def test_series_of_whole_abdomens_are_made_once_and_are_the_same_in_any_number(empty_cache):

@@ -17,7 +17,9 @@ from livervlm.phantom.sentences import (
     SLOT,
     Sentence,
     describe,
+    named_phases,
     nonsense,
+    other_side,
     phrases,
     question_answers,
     report_text,
@@ -302,3 +304,25 @@ def test_bad_input_is_one_line(wrong):
     with pytest.raises(InputError) as error:
         wrong(np.random.default_rng(0))
     assert "\n" not in str(error.value)
+
+
+@given(a_finding(), seeds, st.sampled_from(GRAMMARS))
+def test_a_sentence_names_the_phases_that_it_was_filled_with(finding, seed, grammar):
+    words = {"hyper": "hyperattenuating", "iso": "isoattenuating", "hypo": "hypoattenuating"}
+    text = describe(finding, np.random.default_rng(seed), grammar)
+    named = named_phases(text)
+    said = sum(text.count(word) for word in words.values())
+    assert set(named) <= set(finding.attenuation)
+    assert len(named) == said or (said == 1 and not named)  # "in all phases"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("A cyst in the left kidney.", "A cyst in the right kidney."),
+        ("Right-sided pleural fluid.", "Left-sided pleural fluid."),
+        ("There is ascites.", "There is ascites."),
+    ],
+)
+def test_the_other_side(text, wanted):
+    assert other_side(Sentence(text, 0, "kidney", "finding")).text == wanted

@@ -1,106 +1,110 @@
 """Key-slice selection: of the slices of a study, which one does a sentence mean (Bioengineering 2025)?
 
 Slices and sentences meet in one space: a tower for each, and the cosine between them.  The slice with the largest
-cosine is the one that is meant.  Any pair of towers will do that answers the calls of `SliceTowers`: the toy CLIP, or
-a published model through `zero_shot`.
+cosine is the one that is meant.
 """
 
+import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from ..base.device import best_device
 from ..base.errors import InputError
-from .encoders import build_encoder
-from .text import encode_text
+from .geometry import uniform, warp
 from .tiny_clip import contrastive
-from .training import fit
+from .training import Batch, fit
 
-WIDTH = 128  # of the joint space
 BATCH = 256  # slices that are encoded at once
 
 
 class Towers(Protocol):
-    """encode_images: slices (B, P, H, W), windowed -> unit vectors (B, d).  encode_texts: sentences -> (T, d)."""
+    """What `models.towers` offers, and any other pair of towers may.
+
+    encode_images: windowed slices (B, 1, H, W) -> unit vectors (B, d).  tokens: T sentences -> whatever the text tower
+    reads, (T, ...).  encode_tokens: that -> unit vectors (T, d).  To be taught they are a module with a `logit_scale`.
+    """
 
     def encode_images(self, images: Tensor) -> Tensor: ...
-    def encode_texts(self, texts: Sequence[str]) -> Tensor: ...
+    def tokens(self, texts: Sequence[str]) -> Tensor: ...
+    def encode_tokens(self, tokens: Tensor) -> Tensor: ...
 
 
-class SliceTowers(nn.Module):
-    """The book's own towers: a small ResNet reads a slice, and a linear layer the features of a frozen text encoder."""
+def jiggled(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Slices (N, 1, H, W), each turned by up to 10 degrees, scaled by up to 10 %, shifted by up to 5 % of its side,
+    and with a square of a quarter of its side left black (Cutout, which the paper names).
 
-    def __init__(
-        self, n_phases: int, encoder: str = "resnet10_narrow", text_encoder: str = "minilm", text_width: int = 384
-    ):
-        super().__init__()
-        self.encoder, self.text_encoder = build_encoder(encoder, n_phases), text_encoder
-        self.from_slice, self.from_text = nn.Linear(self.encoder.dim, WIDTH), nn.Linear(text_width, WIDTH)
-        self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())  # CLIP's start
+    None is mirrored: in a body, left is not right.
+    """
+    n, _, h, w = images.shape
+    angle, scale = math.radians(10) * uniform(generator, n), 1 + 0.1 * uniform(generator, n)
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    turn = torch.stack([torch.stack([cos, -sin], dim=1), torch.stack([sin, cos], dim=1)], dim=1)  # (N, 2, 2)
+    images = warp(images, torch.cat([turn, 0.1 * uniform(generator, n, 2, 1)], dim=2))
+    middle = (torch.rand(n, 2, generator=generator) * torch.tensor([h, w])).to(images.device)
+    y, x = torch.arange(h, device=images.device), torch.arange(w, device=images.device)
+    rows, columns = ((c - m[:, None]).abs() < h / 8 for c, m in ((y, middle[:, 0]), (x, middle[:, 1])))
+    return images.masked_fill((rows[:, :, None] & columns[:, None])[:, None], -1.0)
 
-    @property
-    def logit_scale(self) -> Tensor:
-        """The factor on the cosine, learned, at most 100."""
-        return self.log_scale.exp().clamp(max=100)
 
-    def encode_images(self, images: Tensor) -> Tensor:
-        """Unit vectors (B, WIDTH) of slices (B, P, H, W)."""
-        return normalize(self.from_slice(self.encoder(images)).float(), dim=-1)
-
-    def encode_tokens(self, features: Tensor) -> Tensor:
-        """Unit vectors (T, WIDTH) of sentences, given by their frozen features (T, D)."""
-        return normalize(self.from_text(features).float(), dim=-1)
-
-    def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Unit vectors (T, WIDTH) of sentences."""
-        features = encode_text(texts, self.text_encoder)
-        return self.encode_tokens(features.to(self.from_text.weight.device))
+def matching(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    """The task for `training.fit`: slices, each moved a little, find their sentences, and sentences their slices."""
+    return contrastive(model, {**batch, "image": jiggled(batch["image"], generator)}, generator)
 
 
 def train_selector(
-    model: SliceTowers, images: Tensor, slices: np.ndarray, texts: Sequence[str], *, epochs: int, seed: int = 0,
+    model: nn.Module, images: Tensor, texts: Sequence[str], *, epochs: int, lr: float = 1e-3, seed: int = 0,
     progress: bool = True,
 ) -> list[float]:  # fmt: skip
-    """Teach towers with pairs of a slice and a sentence that is true of it; returns the loss by epoch.
+    """Teach `Towers` with pairs of a slice and a sentence that is true of it; returns the loss by epoch.
 
-    images: windowed, (N, P, H, W).  slices: (n,), the slice of each pair, a place in `images`.  texts: n sentences.
-    By the loss of CLIP, in which the other pairs of a batch are the wrong answers; two pairs with one sentence are none
-    to each other.
+    images: windowed, (n, 1, H, W).  texts: n sentences.  By the loss of CLIP, in which the other pairs of a batch are
+    the wrong answers; two pairs with one sentence are none to each other.  AdamW, as in the paper.
     """
-    if len(slices) != len(texts) or not len(texts):
-        raise InputError(f"{len(slices)} slices and {len(texts)} sentences: give each pair one of each")
+    if len(images) != len(texts) or not len(texts):
+        raise InputError(f"{len(images)} slices and {len(texts)} sentences: give each pair one of each")
     different = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     label = torch.tensor([different[text] for text in texts])
-    features = encode_text([*different], model.text_encoder)[label]
     device = best_device()
-    data = {"image": images[torch.as_tensor(slices)], "tokens": features, "label": label}
+    data = {"image": images, "tokens": model.tokens([*different])[label], "label": label}
     data = {name: tensor.to(device) for name, tensor in data.items()}
-    data["image"] = data["image"].contiguous(memory_format=torch.channels_last)
-    return fit(model.to(device), data, task=contrastive, epochs=epochs, seed=seed, progress=progress)
+    adamw = partial(torch.optim.AdamW, weight_decay=1e-2)
+    return fit(
+        model.to(device), data, matching, epochs=epochs, batch_size=64, lr=lr, seed=seed, progress=progress,
+        optimizer=lambda towers, rate: adamw(towers.parameters(), lr=rate),
+        schedule=lambda done: (1 + math.cos(math.pi * done)) / 2,
+    )  # fmt: skip
 
 
 @torch.inference_mode()
-def slice_scores(towers: Towers, images: Tensor, texts: Sequence[str]) -> np.ndarray:
+def encode_slices(towers: Towers, images: Tensor) -> Tensor:
+    """Unit vectors (S, d) of windowed slices (S, 1, H, W)."""
+    if images.ndim != 4 or not len(images) or images.shape[1] != 1:
+        raise InputError(f"slices of shape {tuple(images.shape)}: give one slice or more, (S, 1, H, W)")
+    if isinstance(towers, nn.Module):
+        towers.eval()
+        images = images.to(next(towers.parameters()).device)
+    return torch.cat([towers.encode_images(part) for part in images.split(BATCH)])
+
+
+@torch.inference_mode()
+def scores(towers: Towers, slices: Tensor, texts: Sequence[str]) -> np.ndarray:
     """How well each slice fits each sentence: the cosine, (T, S).
 
-    images: the slices of one series, windowed, (S, P, H, W).  Raises `InputError` for a series without slices and for a
-    sentence without a word.
+    slices: as `encode_slices` gives them, (S, d).  Raises `InputError` for a sentence that is empty or too long.
     """
-    if images.ndim != 4 or not len(images):
-        raise InputError(f"slices of shape {tuple(images.shape)}: give a series of one slice or more, (S, P, H, W)")
     if blank := [n for n, text in enumerate(texts, start=1) if not any(c.isalnum() for c in text)]:
         raise InputError(f"sentence {blank[0]} is empty: write what is to be found")
     if isinstance(towers, nn.Module):
         towers.eval()
-        images = images.to(next(towers.parameters()).device)
-    seen = torch.cat([towers.encode_images(part) for part in images.split(BATCH)])
-    return (towers.encode_texts(texts) @ seen.T).float().cpu().numpy()
+    said = towers.encode_tokens(towers.tokens(texts).to(slices.device))
+    return (said @ slices.T).float().cpu().numpy()
 
 
 def best_slices(scores: np.ndarray, k: int = 5) -> np.ndarray:
-    """The k slices of the largest scores, the best first, (k,); fewer where the series is shorter.  scores: (S,)."""
+    """The k slices of the largest scores, the best first, (k,); fewer where there are fewer.  scores: (S,)."""
     return np.argsort(-np.asarray(scores), kind="stable")[:k]

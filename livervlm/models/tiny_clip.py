@@ -81,10 +81,15 @@ _LEARNED = " ".join((*TEMPLATES, *TEXTURES, *COLOURS, *SHAPES)).replace("{}", ""
 WORDS = tuple(dict.fromkeys(["<pad>", "<unk>", "<start>", "<end>", *_LEARNED]))
 
 
-def tokenize(sentences: Sequence[str]) -> Tensor:
-    """Word numbers between <start> and <end>, padded to the longest, (N, L); a word outside `WORDS` is <unk>."""
-    words = [re.findall(r"[\w-]+", sentence.lower())[: CONTEXT - 2] for sentence in sentences]
-    rows = [[START, *(WORDS.index(w) if w in WORDS else UNKNOWN for w in row), END] for row in words]
+def split_words(sentence: str) -> list[str]:
+    """The words of a sentence, in small letters; the toy reads no more than fit between <start> and <end>."""
+    return re.findall(r"[\w-]+", sentence.lower())[: CONTEXT - 2]
+
+
+def tokenize(sentences: Sequence[str], words: Sequence[str] = WORDS) -> Tensor:
+    """Word numbers between <start> and <end>, padded to the longest, (N, L); a word outside `words` is <unk>."""
+    number = {word: n for n, word in enumerate(words)}
+    rows = [[START, *(number.get(word, UNKNOWN) for word in split_words(one)), END] for one in sentences]
     return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=PAD)
 
 
@@ -96,14 +101,15 @@ class TinyCLIP(nn.Module):
 
     ensemble = "features"
 
-    def __init__(self, seed: int = 0):
+    def __init__(self, seed: int = 0, words: Sequence[str] = WORDS):
         super().__init__()
+        self.words = tuple(words)
         import_torchvision()  # before transformers, which imports it
         from transformers import CLIPConfig, CLIPModel
 
         tower = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4}
         vision = {"image_size": SIZE, "patch_size": 8, "num_hidden_layers": 3}
-        text = {"vocab_size": len(WORDS), "max_position_embeddings": CONTEXT, "num_hidden_layers": 2}
+        text = {"vocab_size": len(words), "max_position_embeddings": CONTEXT, "num_hidden_layers": 2}
         text |= {"pad_token_id": PAD, "bos_token_id": START, "eos_token_id": END}
         torch.manual_seed(seed)
         self.clip = CLIPModel(CLIPConfig(text_config=tower | text, vision_config=tower | vision, projection_dim=64))
@@ -120,6 +126,10 @@ class TinyCLIP(nn.Module):
         pooled = self.clip.vision_model(2 * rgb - 1).pooler_output  # (B, hidden)
         return normalize(self.clip.visual_projection(pooled).float(), dim=-1)
 
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """Sentences in the toy's own words, (T, L)."""
+        return tokenize(texts, self.words)
+
     def encode_tokens(self, tokens: Tensor) -> Tensor:
         """Unit vectors (T, 64) of tokenized sentences (T, L)."""
         pooled = self.clip.text_model(tokens).pooler_output  # (T, hidden), read at <end>
@@ -127,7 +137,17 @@ class TinyCLIP(nn.Module):
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Unit vectors (T, 64) of sentences."""
-        return self.encode_tokens(tokenize(texts))
+        return self.encode_tokens(self.tokens(texts))
+
+    def with_words(self, texts: Sequence[str]) -> "TinyCLIP":
+        """The same towers with every word of some texts in the vocabulary; those that are new know nothing yet."""
+        more = (word for text in texts for word in split_words(text))
+        words = tuple(dict.fromkeys([*self.words, *more]))
+        model, state = TinyCLIP(words=words), self.state_dict()
+        name = "clip.text_model.embeddings.token_embedding.weight"
+        state[name] = torch.cat([state[name], model.state_dict()[name][len(self.words) :]])
+        model.load_state_dict(state)
+        return model
 
 
 def info_nce(logits: Tensor, same: Tensor | None = None) -> Tensor:

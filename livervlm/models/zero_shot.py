@@ -59,7 +59,6 @@ class ZeroShotModel:
     logit_scale: float
     ensemble: str  # how a class's prompts are averaged: "features" or "logits", see `class_embeddings`
 
-    @torch.inference_mode()
     def encode_images(self, rgb: Tensor) -> Tensor:
         """Unit embeddings (B, d) of pictures (B, 3, H, W) in [0, 1], first rounded to the 8 bits of a picture file."""
         from torchvision.transforms.functional import to_pil_image
@@ -71,12 +70,19 @@ class ZeroShotModel:
         device = next(self.network.parameters()).device
         return normalize(self.image_features(self.preprocess(pictures).to(device)), dim=1)
 
-    @torch.inference_mode()
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """Numbers of tokens and which of them count, (T, 2, L), padded to the longest."""
+        given = self.tokenize(list(texts))
+        return torch.stack([given["input_ids"], given["attention_mask"]], dim=1)
+
+    def encode_tokens(self, tokens: Tensor) -> Tensor:
+        """Unit embeddings (T, d) of what `tokens` gives."""
+        ids, mask = tokens.to(next(self.network.parameters()).device).unbind(dim=1)
+        return normalize(self.text_features(input_ids=ids, attention_mask=mask), dim=1)
+
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Unit embeddings of some texts, (T, d), encoded as one batch: with MedCLIP the batch matters."""
-        device = next(self.network.parameters()).device
-        tokens = {name: ids.to(device) for name, ids in self.tokenize(list(texts)).items()}
-        return normalize(self.text_features(**tokens), dim=1)
+        return self.encode_tokens(self.tokens(texts))
 
 
 def load(name: str, folder: str | Path | None = None) -> ZeroShotModel:
@@ -104,6 +110,7 @@ def load(name: str, folder: str | Path | None = None) -> ZeroShotModel:
     return model
 
 
+@torch.inference_mode()
 def class_embeddings(model: ZeroShotModel, prompts: Sequence[Sequence[str]]) -> Tensor:
     """One vector a class, (C, d): the mean of the unit embeddings of its prompts.
 
@@ -115,6 +122,7 @@ def class_embeddings(model: ZeroShotModel, prompts: Sequence[Sequence[str]]) -> 
     return normalize(means, dim=1) if model.ensemble == "features" else means
 
 
+@torch.inference_mode()
 def probabilities(model: ZeroShotModel, rgb: Tensor, classes: Tensor) -> Tensor:
     """Class probabilities (B, C) of pictures (B, 3, H, W) in [0, 1].  classes: (C, d), of `class_embeddings`."""
     return (model.logit_scale * model.encode_images(rgb) @ classes.T).softmax(dim=1).cpu()  # (B, C)

@@ -158,6 +158,11 @@ def question_answers(finding: Finding, slice_index: int) -> list[tuple[str, str]
     return pairs
 
 
+def named_phases(text: str) -> tuple[str, ...]:
+    """The phases that a sentence names, in their order; none where it speaks of all or of none."""
+    return tuple(phase for phase, words in _data()["phases"].items() if re.search(words, text, re.IGNORECASE))
+
+
 # ---- a whole report
 
 
@@ -218,6 +223,12 @@ def swap_organ(sentence: Sentence, organ: str) -> Sentence:
 def without_organ(sentence: Sentence) -> Sentence:
     """The same without a word of which organ it is; a sentence of no organ stays as it is."""
     return _with_organ(sentence, "", "organ", None, "") if sentence.organ else sentence
+
+
+def other_side(sentence: Sentence) -> Sentence:
+    """The same said of the other side; a sentence that names none stays as it is."""
+    swap = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
+    return replace(sentence, text=re.sub(r"\b(left|right)\b", lambda m: swap[m[0]], sentence.text, flags=re.IGNORECASE))
 
 
 def _with_organ(sentence: Sentence, organ: str, noun: str, plural: str | None, adjective: str) -> Sentence:

@@ -13,6 +13,9 @@ SEEDS = {
     "development pool": range(5_000_000, 6_000_000),
     "own hospital": range(7_000_000, 8_000_000),  # other patients of the hospital that a population cohort is from
     "explained": range(6_000_000, 7_000_000),  # patients whose Grad-CAM maps are scored
+    "abdomens": range(8_000_000, 8_100_000),  # whole abdomens that a selector of key slices is taught on
+    "abdomens pool": range(8_100_000, 8_200_000),
+    "abdomens development": range(8_200_000, 8_300_000),
 }
 
 
