@@ -1,0 +1,91 @@
+"""What the records of the study on key slices say: its contrasts, and what each selector does.
+
+The plan that these functions carry out is `data/results/key_slices.md`.
+"""
+
+import functools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ...base.errors import InputError
+from ...base.paths import data_file
+from ...evaluation.comparisons import holm, mean_t, verdicts
+from ...evaluation.retrieval import PRESENCE
+from ...phantom.findings import ORGANS
+from ...runs.records import read_record
+
+FOLDER = "results/key_slices"
+FIRST = "accepted"  # the measure of the contrasts
+
+
+@functools.cache
+def declared() -> dict:
+    """The plan, the contrasts and the paper's rows, as `data/key_slices.json` declares them."""
+    return json.loads(data_file("key_slices.json").read_text(encoding="utf-8"))
+
+
+def read_records(folder: str | Path | None = None) -> list[dict]:
+    """The records of the cohorts, by number.  Raises `InputError` where there is none."""
+    folder = Path(folder) if folder else data_file(FOLDER)
+    paths = sorted(folder.glob("cohort*.json"))
+    if not paths:
+        raise InputError(f"{folder}: no record of a cohort; make some with python -m livervlm.analyses.key_slices")
+    return [read_record(path) for path in paths]
+
+
+def value(record: dict, row: str, asked: str = "as written", measure: str = FIRST, open_only: bool = False) -> float:
+    """The mean of a measure over the sentences that it can be asked of, in percent but for errors in slices.
+
+    open_only: of the sentences whose organ holds another finding, too.
+    """
+    columns = record["answers"][row][asked]
+    values = columns[measure][columns["open"] > 0] if open_only else columns[measure]
+    return float(np.nanmean(values)) * (1 if measure.startswith("MAE") else 100)
+
+
+def organ_value(record: dict, row: str, prompt: str, measure: str = "accuracy") -> float:
+    """Mean over the organs of accuracy or F1, in percent."""
+    place = list(PRESENCE).index(measure)
+    return 100 * float(np.mean([record["organs"][row][prompt][organ][place] for organ in ORGANS]))
+
+
+def _side(record: dict, side: Sequence[str]) -> float:
+    kind, row, asked = side
+    return organ_value(record, row, asked) if kind == "organs" else value(record, row, asked, open_only=kind == "open")
+
+
+def contrasts(records: Sequence[dict]) -> pd.DataFrame:
+    """The declared contrasts, in points, with Holm's p over the family and their verdicts; a line each, by name.
+
+    "No peeking", says the plan: an `InputError` until all its cohorts are there.
+    """
+    plan = declared()["plan"]
+    if len(records) < plan["cohorts"]:
+        raise InputError(f"{len(records)} of {plan['cohorts']['key slices']} cohorts: run the others before looking")
+    lines, compared = {}, []
+    for one in declared()["contrasts"]:
+        better, worse = (np.array([_side(r, one[side]) for r in records]) for side in ("better", "worse"))
+        compared.append(mean_t(better - worse))
+        low, high = compared[-1].interval()
+        sd = (better - worse).std(ddof=1)
+        lines[one["name"]] = (better.mean(), worse.mean(), compared[-1].difference, sd, low, high, len(records))
+    columns = ["better", "worse", "difference", "sd", "low", "high", "n"]
+    table = pd.DataFrame.from_dict(lines, orient="index", columns=columns)
+    table["p, Holm"] = holm([c.p for c in compared])
+    table["p TOST, Holm"] = holm([max(c.tost(plan["margin"])) for c in compared])
+    return table.assign(verdict=verdicts(compared, plan["margin"]))
+
+
+def measured(records: Sequence[dict], measures: Sequence[str], asked: str = "as written") -> pd.DataFrame:
+    """Mean and sd over cohorts of some measures, a line for each selector; nan where it was not asked so."""
+    found = {}
+    for row in records[0]["answers"]:
+        if asked in records[0]["answers"][row]:
+            values = np.array([[value(r, row, asked, m) for m in measures] for r in records])
+            found[row] = np.stack([values.mean(axis=0), values.std(axis=0, ddof=1)], axis=1).ravel()
+    columns = pd.MultiIndex.from_product([measures, ["mean", "sd"]])
+    return pd.DataFrame.from_dict(found, orient="index", columns=columns)
