@@ -82,15 +82,18 @@ WORDS = tuple(dict.fromkeys(["<pad>", "<unk>", "<start>", "<end>", *_LEARNED]))
 
 
 def split_words(sentence: str) -> list[str]:
-    """The words of a sentence, in small letters; the toy reads no more than fit between <start> and <end>."""
-    return re.findall(r"[\w-]+", sentence.lower())[: CONTEXT - 2]
+    """The words of a sentence, in small letters."""
+    return re.findall(r"[\w-]+", sentence.lower())
 
 
-def tokenize(sentences: Sequence[str], words: Sequence[str] = WORDS) -> Tensor:
-    """Word numbers between <start> and <end>, padded to the longest, (N, L); a word outside `words` is <unk>."""
+def tokenize(sentences: Sequence[str], words: Sequence[str] = WORDS, context: int = CONTEXT) -> Tensor:
+    """Word numbers between <start> and <end>, padded to the longest, (N, L); a word outside `words` is <unk>.
+
+    context: the most tokens; what is longer is cut.
+    """
     number = {word: n for n, word in enumerate(words)}
-    rows = [[START, *(number.get(word, UNKNOWN) for word in split_words(one)), END] for one in sentences]
-    return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=PAD)
+    rows = [[number.get(word, UNKNOWN) for word in split_words(one)[: context - 2]] for one in sentences]
+    return pad_sequence([torch.tensor([START, *row, END]) for row in rows], batch_first=True, padding_value=PAD)
 
 
 class TinyCLIP(nn.Module):
@@ -101,15 +104,15 @@ class TinyCLIP(nn.Module):
 
     ensemble = "features"
 
-    def __init__(self, seed: int = 0, words: Sequence[str] = WORDS):
+    def __init__(self, seed: int = 0, words: Sequence[str] = WORDS, context: int = CONTEXT):
         super().__init__()
-        self.words = tuple(words)
+        self.words, self.context = tuple(words), context
         import_torchvision()  # before transformers, which imports it
         from transformers import CLIPConfig, CLIPModel
 
         tower = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4}
         vision = {"image_size": SIZE, "patch_size": 8, "num_hidden_layers": 3}
-        text = {"vocab_size": len(words), "max_position_embeddings": CONTEXT, "num_hidden_layers": 2}
+        text = {"vocab_size": len(words), "max_position_embeddings": context, "num_hidden_layers": 2}
         text |= {"pad_token_id": PAD, "bos_token_id": START, "eos_token_id": END}
         torch.manual_seed(seed)
         self.clip = CLIPModel(CLIPConfig(text_config=tower | text, vision_config=tower | vision, projection_dim=64))
@@ -128,7 +131,7 @@ class TinyCLIP(nn.Module):
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """Sentences in the toy's own words, (T, L)."""
-        return tokenize(texts, self.words)
+        return tokenize(texts, self.words, self.context)
 
     def encode_tokens(self, tokens: Tensor) -> Tensor:
         """Unit vectors (T, 64) of tokenized sentences (T, L)."""
@@ -139,13 +142,17 @@ class TinyCLIP(nn.Module):
         """Unit vectors (T, 64) of sentences."""
         return self.encode_tokens(self.tokens(texts))
 
-    def with_words(self, texts: Sequence[str]) -> "TinyCLIP":
-        """The same towers with every word of some texts in the vocabulary; those that are new know nothing yet."""
+    def with_words(self, texts: Sequence[str], context: int = 2 * CONTEXT) -> "TinyCLIP":
+        """The same towers with every word of some texts in the vocabulary, and room for longer sentences.
+
+        What is new, words and the places of later tokens, has random weights: it knows nothing yet.
+        """
         more = (word for text in texts for word in split_words(text))
         words = tuple(dict.fromkeys([*self.words, *more]))
-        model, state = TinyCLIP(words=words), self.state_dict()
-        name = "clip.text_model.embeddings.token_embedding.weight"
-        state[name] = torch.cat([state[name], model.state_dict()[name][len(self.words) :]])
+        model, state = TinyCLIP(words=words, context=max(context, self.context)), self.state_dict()
+        for name, fresh in model.state_dict().items():
+            if "token_embedding" in name or "position_embedding" in name:
+                state[name] = torch.cat([state[name], fresh[len(state[name]) :]])
         model.load_state_dict(state)
         return model
 

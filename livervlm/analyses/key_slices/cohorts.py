@@ -98,7 +98,7 @@ class Cohort:
             towers = SliceTowers()
         else:
             clip = tiny_clip.TinyCLIP(self.number) if row.towers == "toy CLIP from scratch" else taught_on_drawings()
-            towers = PictureTowers(clip.with_words(texts) if row.taught else clip)
+            towers = PictureTowers(clip.with_words(texts))
         if not row.taught:
             return towers, []
         return towers, train_selector(towers, images, texts, epochs=self.epochs, seed=self.number, progress=False)
