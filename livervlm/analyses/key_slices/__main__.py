@@ -1,21 +1,30 @@
 """Teach the selectors of the study on key slices, cohort by cohort, and write a record of each."""
 
 import argparse
+from dataclasses import asdict
 
 from ...base.errors import InputError
+from ...runs.records import run_provenance
 from ...runs.runner import run
-from .cohorts import ANOTHER_SCANNER, Cohort
+from .cohorts import ANOTHER_SCANNER, MAIN, Cohort
+from .summary import declared
 
-COHORTS = 12
+SHIPPED = Cohort(0, use="abdomens development")  # what a reader tries is not what is judged
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m livervlm.analyses.key_slices", description=__doc__)
-    parser.add_argument("--cohorts", type=int, default=COHORTS, help="each of 300 studies")
+    parser.add_argument("--cohorts", type=int, default=declared()["plan"]["cohorts"], help="of 300 studies each")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="of the records")
+    goal = parser.add_mutually_exclusive_group(required=True)
+    goal.add_argument("--out", metavar="FOLDER", help="of the records")
+    goal.add_argument("--model", metavar="FOLDER", help="write instead the selector that the book ships")
     options = parser.parse_args()
     try:
+        if options.model:
+            towers, losses = SHIPPED.towers(MAIN, SHIPPED.taught_on(options.jobs, progress=True))
+            towers.half().save_pretrained(options.model, {**run_provenance(), **asdict(SHIPPED), "losses": losses})
+            return
         todo = [Cohort(number) for number in range(options.cohorts)]
         for knobs in (None, ANOTHER_SCANNER):
             todo[0].tested_on(knobs, jobs=options.jobs, progress=True)
