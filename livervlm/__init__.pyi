@@ -15,12 +15,18 @@ from .scans.rois import extract_rois as extract_rois
 from .scans.study import Study as Study
 from .studies.files import read_study as read_study
 from .studies.manifest import import_studies as import_studies
+from .phantom.abdomen import abdomen_study as abdomen_study
+from .phantom.abdomen_patients import draw_abdomens as draw_abdomens
 from .phantom.cohort import make_cohort as make_cohort
 from .phantom.cohort import phantom_study as phantom_study
 from .phantom.enhancement import read_table as read_table
 from .phantom.patients import Knobs as Knobs
 from .phantom.patients import draw_patients as draw_patients
 from .phantom.patients import table1 as table1
+from .phantom.sentences import question_answers as question_answers
+from .phantom.sentences import report_text as report_text
+from .phantom.sentences import split_report as split_report
+from .phantom.series import make_series as make_series
 
 # Models
 from .models import augmentation as augmentation
@@ -32,6 +38,10 @@ from .models.liver_vlm import LiverVLM as LiverVLM
 from .models.prompts import descriptions as descriptions
 from .models.prompts import prompts_by_order as prompts_by_order
 from .models.prompts import templates as templates
+from .models.selector import best_slices as best_slices
+from .models.selector import encode_slices as encode_slices
+from .models.selector import slice_scores as slice_scores
+from .models.selector import train_selector as train_selector
 from .models.settings import Config as Config
 from .models.settings import Recipe as Recipe
 from .models.text import encode_text as encode_text
@@ -39,6 +49,8 @@ from .models.text import text_bank as text_bank
 from .models.trainer import config_for as config_for
 from .models.trainer import pretrain as pretrain
 from .models.trainer import train_model as train_model
+from .models.towers import PictureTowers as PictureTowers
+from .models.towers import SliceTowers as SliceTowers
 from .models.training import fit as fit
 from .models.training import predict as predict
 from .models.training import to_device as to_device
@@ -69,6 +81,7 @@ from .evaluation.patients import last_less_first as last_less_first
 
 # Runs
 from .analyses import explained as explained
+from .analyses import key_slices as key_slices
 from .runs.cells import coverage as coverage
 from .runs.cross_validation import cross_validate as cross_validate
 from .runs.methods import Pretext as Pretext
@@ -101,6 +114,7 @@ from .book.figures import say as say
 from .book.figures import similarity_matrix as similarity_matrix
 from .book.figures import type_one_rates as type_one_rates
 from .book.moving import interval_and_pairs as interval_and_pairs
+from .book.moving import key_slice as key_slice
 from .book.moving import map_reader as map_reader
 from .book.moving import phase_order as phase_order
 from .book.moving import similarity_space as similarity_space

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from livervlm.base.errors import InputError
-from livervlm.models.selector import best_slices, encode_slices, jiggled, scores, train_selector
+from livervlm.models.selector import best_slices, encode_slices, jiggled, slice_scores, train_selector
 from livervlm.models.tiny_clip import TinyCLIP, tokenize
 from livervlm.models.towers import LONGEST, WIDTH, PictureTowers, SliceTowers
 
@@ -47,7 +47,7 @@ def test_unit_vectors_of_one_width(taught):
 def test_a_taught_selector_finds_slices_that_it_has_not_seen(taught):
     model, loss = taught
     images, texts = marked(40, seed=9)
-    found = scores(model, encode_slices(model, images), texts[:4])
+    found = slice_scores(model, encode_slices(model, images), texts[:4])
     assert found.shape == (4, 40)
     for place, row in enumerate(found):
         assert set(best_slices(row, 8) % 4) == {place}
@@ -70,16 +70,16 @@ def test_taught_on_permuted_pairs_it_does_not_find_them():
     shuffled = [texts[i] for i in np.random.default_rng(0).permutation(64)]
     train_selector(model, images, shuffled, epochs=15, progress=False)
     images, texts = marked(40, seed=9)
-    best = scores(model, encode_slices(model, images), texts[:4]).argmax(axis=1) % 4
+    best = slice_scores(model, encode_slices(model, images), texts[:4]).argmax(axis=1) % 4
     assert (best == np.arange(4)).sum() < 4
 
 
 def test_scores_are_the_cosine_whatever_the_size_of_the_batch(taught, monkeypatch):
     model, _ = taught
     images, texts = marked(11, seed=3)
-    whole = scores(model, encode_slices(model, images), texts[:2])
+    whole = slice_scores(model, encode_slices(model, images), texts[:2])
     monkeypatch.setattr("livervlm.models.selector.BATCH", 4)
-    assert np.allclose(scores(model, encode_slices(model, images), texts[:2]), whole, atol=1e-5)
+    assert np.allclose(slice_scores(model, encode_slices(model, images), texts[:2]), whole, atol=1e-5)
     with torch.inference_mode():
         text, seen = model.encode_tokens(model.tokens(texts[:2])), model.encode_images(images)
         by_hand = normalize(text, dim=1) @ normalize(seen, dim=1).T
@@ -143,7 +143,7 @@ def test_saved_towers_answer_the_same(taught, tmp_path):
     model.save_pretrained(tmp_path / "towers", {"commit": "abc"})
     again = SliceTowers.from_pretrained(tmp_path / "towers")
     images, texts = marked(5)
-    assert np.allclose(*(scores(one, encode_slices(one, images), texts[:2]) for one in (model, again)), atol=1e-6)
+    assert np.allclose(*(slice_scores(one, encode_slices(one, images), texts[:2]) for one in (model, again)), atol=1e-6)
     (tmp_path / "towers" / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(InputError, match=r"towers: model\.safetensors does not fit config\.json"):
         SliceTowers.from_pretrained(tmp_path / "towers")
@@ -162,9 +162,9 @@ def test_sentences_are_neither_empty_nor_too_long(taught):
     model, _ = taught
     seen = encode_slices(model, marked(2)[0])
     with pytest.raises(InputError, match="sentence 2 is empty: write what is to be found"):
-        scores(model, seen, ["a cyst", " ."])
+        slice_scores(model, seen, ["a cyst", " ."])
     with pytest.raises(InputError, match=f"sentence of {LONGEST + 1} words: give one finding"):
-        scores(model, seen, ["cyst " * (LONGEST + 1)])
+        slice_scores(model, seen, ["cyst " * (LONGEST + 1)])
     clip = PictureTowers(TinyCLIP())
     assert clip.tokens(["ring " * 21]).shape == (1, 23)
     with pytest.raises(InputError, match="sentence of 22 words: too long for these towers"):

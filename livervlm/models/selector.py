@@ -92,7 +92,7 @@ def encode_slices(towers: Towers, images: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def scores(towers: Towers, slices: Tensor, texts: Sequence[str]) -> np.ndarray:
+def slice_scores(towers: Towers, slices: Tensor, texts: Sequence[str]) -> np.ndarray:
     """How well each slice fits each sentence: the cosine, (T, S).
 
     slices: as `encode_slices` gives them, (S, d).  Raises `InputError` for a sentence that is empty or too long.

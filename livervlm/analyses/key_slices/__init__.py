@@ -1,1 +1,18 @@
-"""Which slice does a sentence mean: selectors taught on some studies, tested on others, beside what needs no model."""
+"""Which slice does a sentence mean: selectors taught on some studies, tested on others, beside what needs no model.
+
+`python -m livervlm.analyses.key_slices` teaches the selectors of the study and writes a record of each cohort.
+"""
+
+from ...evaluation.retrieval import by_patient as by_patient
+from ...evaluation.retrieval import printed as printed
+from .questions import PLACELESS as PLACELESS
+from .questions import QUESTIONS as QUESTIONS
+from .questions import baselines as baselines
+from .questions import by_towers as by_towers
+from .questions import retrieve as retrieve
+from .questions import sentences_of as sentences_of
+from .questions import windowed as windowed
+from .summary import contrasts as contrasts
+from .summary import declared as declared
+from .summary import measured as measured
+from .summary import read_records as read_records

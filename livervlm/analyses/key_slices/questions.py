@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...base.errors import InputError
 from ...evaluation.retrieval import PositionPrior, chance_in_top, largest_organ_slice, measure_all, middle_slice
-from ...models.selector import Towers, encode_slices, scores
+from ...models.selector import Towers, encode_slices, slice_scores
 from ...phantom.findings import ORGANS
 from ...phantom.sentences import Sentence, named_phases, nonsense, other_side, swap_organ, without_organ
 from ...phantom.series import Series
@@ -79,7 +79,7 @@ def by_towers(towers: Towers) -> Scorer:
     def score(series: Series, sentences: Sequence[Sentence]) -> np.ndarray:
         if id(series) not in encoded:
             encoded[id(series)] = encode_slices(towers, windowed(series.hu))
-        found = scores(towers, encoded[id(series)], [one.text for one in sentences])
+        found = slice_scores(towers, encoded[id(series)], [one.text for one in sentences])
         return found.reshape(len(sentences), *series.hu.shape[:2])
 
     return score
