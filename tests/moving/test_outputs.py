@@ -10,10 +10,11 @@ from moving_page import ROWS, check_pictures, document, set_slider, spec_of
 
 from livervlm.base.errors import InputError
 from livervlm.book import moving
-from livervlm.book.moving import interval_and_pairs, map_reader, phase_order, similarity_space, window_level
+from livervlm.book.moving import interval_and_pairs, key_slice, map_reader, phase_order, similarity_space, window_level
+from livervlm.phantom.series import Series
 
 SCRIPTS = {path.stem: path.read_text().strip() for path in Path(moving.__file__).parent.glob("*.js")}
-FIGURES = ("window_level", "similarity_space", "interval_and_pairs", "phase_order", "map_reader")
+FIGURES = ("window_level", "similarity_space", "interval_and_pairs", "phase_order", "map_reader", "key_slice")
 # JupyterLab sets the HTML of a node, then puts a copy in the place of each script, which runs once it is in the page.
 LIKE_JUPYTERLAB = """html => {
     const host = document.createElement('div');
@@ -27,6 +28,11 @@ LIKE_JUPYTERLAB = """html => {
 }"""
 
 
+def small_series(slices: int = 6, side: int = 16) -> Series:
+    nothing = np.zeros((slices, 0), np.float32)
+    return Series(np.zeros((slices, 2, side, side), np.int16), 5.0, nothing, nothing, (), {}, 0, ("ART", "PV"))
+
+
 @pytest.fixture(scope="module")
 def outputs(toy):
     """The output of every figure, by its name."""
@@ -37,6 +43,9 @@ def outputs(toy):
         "interval_and_pairs": interval_and_pairs(2, [5, 46]),
         "phase_order": phase_order(toy, ROWS, {"plain": rng.normal(size=(len(ROWS), 6, 2, 4))}),
         "map_reader": map_reader(toy, ROWS, {"plain": rng.normal(size=(len(ROWS), 4, 5, 5))}),
+        "key_slice": key_slice(
+            small_series(), {"What": ["a cyst", "a stone"]}, lambda one, said: rng.normal(size=(2, 6, 2))
+        ),
     }
     return {name: figure._repr_html_() for name, figure in figures.items()}
 
@@ -69,6 +78,7 @@ def test_a_figure_is_moved_by_keyboard_with_nothing_but_its_own_output(page, out
         ("similarity_space", "Bars: the probability of CYST, FNH, HCC, HEM for one example at scale 1/0.07."),
         ("interval_and_pairs", "A 95 % interval of 2 plus or minus 6.2 points, from 5 pairs"),
         ("phase_order", "A lesion (FNH) with its phases in the order PV, ART, NC, and bars: the logits of plain"),
+        ("key_slice", "Similarity of each slice to the sentence: a cyst. Beside it the slice that fits best."),
         ("map_reader", "A lesion (FNH) under the map of each class: red for it, blue against it; network plain."),
     ],
 )

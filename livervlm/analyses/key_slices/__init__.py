@@ -12,6 +12,7 @@ from .questions import by_towers as by_towers
 from .questions import retrieve as retrieve
 from .questions import sentences_of as sentences_of
 from .questions import windowed as windowed
+from .questions import wordings as wordings
 from .summary import contrasts as contrasts
 from .summary import declared as declared
 from .summary import measured as measured

@@ -21,7 +21,7 @@ from ...models.towers import PictureTowers, SliceTowers
 from ...models.training import fit
 from ...phantom.findings import ORGANS
 from ...phantom.patients import Knobs
-from ...phantom.sentences import other_side, sentence_prompt, word_prompt
+from ...phantom.sentences import sentence_prompt, word_prompt
 from ...phantom.series import Series, make_series
 from ...runs.cells import one_thread
 from ...runs.records import run_provenance
@@ -37,6 +37,7 @@ from .questions import (
     retrieve,
     sentences_of,
     teaching_pairs,
+    wordings,
 )
 
 ANOTHER_SCANNER = Knobs(noise=25, uncertain=True)  # twice the usual noise, and another hospital's tables
@@ -109,8 +110,7 @@ class Cohort:
             taught_on, tested_on = self.taught_on(), self.tested_on()
             asked = {"as written": sentences_of(tested_on), "held-out grammar": sentences_of(tested_on, "held_out")}
             asked["another scanner"] = sentences_of(self.tested_on(ANOTHER_SCANNER))
-            told = [ask(s, one.patient) for pairs in asked.values() for one, s in pairs for ask in QUESTIONS.values()]
-            texts = [text for s in told for text in (s.text, other_side(s).text)]
+            texts = [text for pairs in asked.values() for text in wordings(pairs)]
             encode_text([*texts, *(prompt(o) for prompt in PROMPTS.values() for o in ORGANS)], "minilm")  # at once
             answers = {name: _answers(score, asked, False) for name, score in baselines(taught_on).items()}
             losses, organs = {}, {}

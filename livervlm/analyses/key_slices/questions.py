@@ -103,6 +103,12 @@ QUESTIONS: Mapping[str, Callable[[Sentence, int], Sentence]] = {
 }
 
 
+def wordings(asked: Iterable[Asked]) -> list[str]:
+    """Every text that `retrieve` may put to a selector: of all questions, and with left and right changed."""
+    told = [ask(sentence, one.patient) for one, sentence in asked for ask in QUESTIONS.values()]
+    return [text for sentence in told for text in (sentence.text, other_side(sentence).text)]
+
+
 def retrieve(score: Scorer, asked: Sequence[Asked], question: str = "as written") -> pd.DataFrame:
     """A line for each sentence: patient, organ, `open`, the measures of `evaluation.retrieval`, and `PLACELESS`.
 

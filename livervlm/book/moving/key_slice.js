@@ -23,7 +23,7 @@
   });
   const scroll = slider("Slice", { min: 1, max: shown.length }, (n) => `${shown[n - 1] + 1}`, (n) => go({ slice: n - 1, phase }));
   const chooser = choices("Phase", phases, (index) => go({ slice, phase: index }));
-  const truth = choices("Truth", findings.map(({ name }) => name), (index) => {
+  const truth = choices("Truth", findings.map(({ name, marked: at }) => `${name}, ${at + 1}`), (index) => {
     finding = index;
     go({ slice, phase });
   });
@@ -31,9 +31,11 @@
   const curve = plot("Similarity along the body, from the neck on the left to the pelvis; a line for each phase");
   const axis = make("div", { class: "axis", "aria-hidden": "true" }, make("span", {}, "neck"), make("span", {}, "pelvis"));
   const status = make("p", { role: "status" });
+  const key = (name, p) => make("span", {}, make("i", { style: `--colour: ${colours[p]}` }), name);
+  const keys = make("div", { class: "columns keys" }, ...phases.map(key));
   const picture = make("div", { class: "square" }, canvas);
   box.append(...rows.map(({ node }) => node), sentence);
-  box.append(make("div", { class: "columns" }, picture, make("div", { class: "histogram" }, curve.node, axis)));
+  box.append(make("div", { class: "columns" }, picture, make("div", { class: "along" }, curve.node, axis, keys)));
   box.append(scroll.node, chooser.node, jump.node);
   if (findings.length) box.append(truth.node);
   box.append(status);

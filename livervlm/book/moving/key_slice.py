@@ -16,6 +16,11 @@ from ..figures import PALETTE
 from .shared import MovingFigure, packed
 
 
+def slot_sentences(slots: Mapping[str, Sequence[str]]) -> list[str]:
+    """Every sentence that the slots build, the last slot's phrases in turn first."""
+    return [" ".join(filter(None, phrases)) + "." for phrases in product(*slots.values())]
+
+
 def key_slice(series: Series, slots: Mapping[str, Sequence[str]], score: Scorer, every: int = 2) -> MovingFigure:
     """A study to scroll through, a sentence of one phrase from each slot, and its similarity along the body.
 
@@ -23,7 +28,7 @@ def key_slice(series: Series, slots: Mapping[str, Sequence[str]], score: Scorer,
     """
     if not slots or not all(slots.values()):
         raise InputError("slots: give one or more, each with its phrases")
-    texts = [" ".join(filter(None, phrases)) + "." for phrases in product(*slots.values())]
+    texts = slot_sentences(slots)
     cosine = score(series, [Sentence(text, None, "", "finding") for text in texts])[:, ::every]  # (T, S, P)
     shown = np.arange(0, len(series.hu), every)
     grey = (window(torch.from_numpy(series.hu[::every])).numpy() + 1) * 127.5
