@@ -65,7 +65,7 @@ def contrasts(records: Sequence[dict]) -> pd.DataFrame:
     """
     plan = declared()["plan"]
     if len(records) < plan["cohorts"]:
-        raise InputError(f"{len(records)} of {plan['cohorts']['key slices']} cohorts: run the others before looking")
+        raise InputError(f"{len(records)} of {plan['cohorts']} cohorts: run the others before looking")
     lines, compared = {}, []
     for one in declared()["contrasts"]:
         better, worse = (np.array([_side(r, one[side]) for r in records]) for side in ("better", "worse"))
