@@ -33,7 +33,7 @@ def test_wheel_alone_runs_the_book_code_from_an_empty_folder(tmp_path):
     assert beside <= set(names)
     there = {p.relative_to(ROOT).as_posix() for p in ROOT.glob("data/**/*") if p.is_file()}
     assert {name.removeprefix("livervlm/") for name in names if name.startswith("livervlm/data/")} == there
-    assert wheel.stat().st_size < 10e6
+    assert wheel.stat().st_size < 16e6  # most of it are records, on which the verdicts rest
     empty = tmp_path / "empty"
     empty.mkdir()
     code = (
