@@ -91,6 +91,14 @@ def test_values_by_hand():
     assert summary.organ_value(record, MAIN, "word", "F1") == pytest.approx(40)
 
 
+def test_organs_by_prompt_and_measure():
+    table = summary.organs([made_up({}), made_up({})])
+    assert table.loc["liver"].to_dict() == {
+        ("word", "accuracy"): 0.7, ("word", "F1"): 0.4, ("sentence", "accuracy"): 0.8, ("sentence", "F1"): 0.5,
+    }  # fmt: skip
+    assert list(table.index) == list(ORGANS)
+
+
 def test_contrasts_have_the_side_and_the_verdict_of_the_records():
     rng, n = np.random.default_rng(0), 100
     rows = {MAIN: 50, "own towers, lesions only": 30, "toy CLIP, fine-tuned": 20, "toy CLIP, as it is": 25}

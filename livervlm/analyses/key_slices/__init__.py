@@ -16,4 +16,5 @@ from .questions import wordings as wordings
 from .summary import contrasts as contrasts
 from .summary import declared as declared
 from .summary import measured as measured
+from .summary import organs as organs
 from .summary import read_records as read_records

@@ -17,6 +17,7 @@ from ...evaluation.comparisons import holm, mean_t, verdicts
 from ...evaluation.retrieval import PRESENCE
 from ...phantom.findings import ORGANS
 from ...runs.records import read_record
+from .cohorts import MAIN, PROMPTS
 
 FOLDER = "results/key_slices"
 FIRST = "accepted"  # the measure of the contrasts
@@ -49,8 +50,7 @@ def value(record: dict, row: str, asked: str = "as written", measure: str = FIRS
 
 def organ_value(record: dict, row: str, prompt: str, measure: str = "accuracy") -> float:
     """Mean over the organs of accuracy or F1, in percent."""
-    place = list(PRESENCE).index(measure)
-    return 100 * float(np.mean([record["organs"][row][prompt][organ][place] for organ in ORGANS]))
+    return 100 * float(organs([record], row)[prompt, measure].mean())
 
 
 def _side(record: dict, side: Sequence[str]) -> float:
@@ -89,3 +89,13 @@ def measured(records: Sequence[dict], measures: Sequence[str], asked: str = "as 
             found[row] = np.stack([values.mean(axis=0), values.std(axis=0, ddof=1)], axis=1).ravel()
     columns = pd.MultiIndex.from_product([measures, ["mean", "sd"]])
     return pd.DataFrame.from_dict(found, orient="index", columns=columns)
+
+
+def organs(records: Sequence[dict], row: str = MAIN) -> pd.DataFrame:
+    """Mean over cohorts of accuracy and F1, from 0 to 1, a line for each organ; columns prompt and measure."""
+    found = {
+        (prompt, measure): {o: np.mean([r["organs"][row][prompt][o][place] for r in records]) for o in ORGANS}
+        for prompt in PROMPTS
+        for place, measure in enumerate(PRESENCE)
+    }
+    return pd.DataFrame(found)
