@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy, normalize
 from livervlm.book import exercises
 from livervlm.evaluation import comparisons
 from livervlm.evaluation.comparisons import paired_t
+from livervlm.evaluation.retrieval import youden_threshold
 from livervlm.models.tiny_clip import info_nce
 from livervlm.scans import windowing
 
@@ -525,7 +526,19 @@ WRONG = [  # the checker, a typical wrong answer, words that name the mistake
     ("fall_shares", lambda whole, no_lesion, no_part: (whole - no_part) / whole, "a score has no zero"),
     ("fall_shares", lambda w, n, p: ((w - p) / (w - n)).clip(min=0), "the score is higher"),
     ("fall_shares", lambda whole, no_lesion, no_part: no_part, "and three parts: expected"),
+    ("reciprocal_rank", lambda s, m: 1 + (s > s[m]).sum(), "That is the rank"),
+    ("reciprocal_rank", lambda s, m: 1 / (1 + (s < s[m]).sum()), "count from the smallest score"),
+    ("reciprocal_rank", lambda s, m: np.float64(1) / (s > s[m]).sum(), "You count ranks from 0"),
+    ("reciprocal_rank", lambda s, m: 1 / (m + 1), "one over the slice's place"),
+    ("youden", lambda there, s: youden_level(there, s, np.sort(s)), "of several take the highest"),
+    ("youden", lambda there, s: int(np.argmax(s == youden_level(there, s, -np.sort(-s)))), "That is a place"),
+    ("youden", lambda there, s: max(s, key=lambda t: ((s >= t) == there).mean()), "Accuracy may be largest there"),
 ]
+
+
+def youden_level(there, scores, levels):
+    """The first of the levels with the largest sum of sensitivity and specificity."""
+    return max(levels, key=lambda t: (scores[there] >= t).mean() + (scores[~there] < t).mean())
 
 
 @pytest.mark.parametrize(("name", "answer", "words"), WRONG, ids=[f"{name}-{words}" for name, _, words in WRONG])
@@ -644,6 +657,8 @@ def in_order_of_files(patient, seed):
         ("inflated", lambda f, n: np.stack([f.sum(axis=1) / n] * n, axis=1)),
         ("shown_equivalent", lambda d, m: max(paired_t(d, np.zeros(len(d))).tost(m)) < 0.05),
         ("extra_loss", lambda a, ah, b, bh: [(t := paired_t(b - bh, a - ah)).difference, t.se]),
+        ("reciprocal_rank", lambda s, m: 1 / (1 + list(np.argsort(-s)).index(m))),
+        ("youden", youden_threshold),
         ("scale_needed", lambda p, c: brentq(lambda s: softmax([s, *[-s / (c - 1)] * (c - 1)])[0] - p, 0, 100)),
     ],
 )

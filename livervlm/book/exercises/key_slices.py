@@ -31,7 +31,7 @@ def youden(answer):
     """Youden's threshold."""
     for there, scores, right, accurate, lowest in (
         ([1, 1, 1, 0, 0, 0], [0.9, 0.8, 0.6, 0.7, 0.3, 0.1], 0.8, 0.8, 0.6),
-        ([1, 0, 0, 0, 0, 0, 0, 0], [0.5, 0.6, 0.55, 0.4, 0.3, 0.2, 0.1, 0.0], 0.5, np.inf, 0.5),
+        ([1, 0, 0, 0, 0, 0, 0, 0], [0.5, 0.6, 0.55, 0.52, 0.3, 0.2, 0.1, 0.0], 0.5, np.inf, 0.5),
     ):
         there, scores = np.array(there, dtype=bool), np.array(scores)
         got = float(array_of(answer(there, scores), ()))
