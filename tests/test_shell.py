@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,7 +12,7 @@ import pytest
 from livervlm import cli
 from livervlm.cli.parser import build_parser
 
-COMMANDS = ("phantom", "import", "train", "predict", "evaluate", "reproduce", "report", "doctor")
+COMMANDS = ("phantom", "import", "train", "predict", "evaluate", "find", "reproduce", "report", "doctor")
 
 
 def shell(*arguments: str, code: str | None = None) -> subprocess.CompletedProcess:
@@ -46,7 +47,7 @@ def test_help_shows_an_example_that_parses_and_says_what_it_is_not_for(command, 
     text = capsys.readouterr().out
     assert end.value.code == 0
     assert "not for diagnosis" in text
-    example = next(line.split() for line in text.splitlines() if line.startswith("  livervlm "))
+    example = next(shlex.split(line) for line in text.splitlines() if line.startswith("  livervlm "))
     assert example[1] == command
     assert callable(build_parser().parse_args(example[1:]).run)
 

@@ -1,4 +1,4 @@
-"""The command line: `livervlm phantom | import | train | predict | evaluate | reproduce | report | doctor`.
+"""The command line: `livervlm phantom | import | train | predict | evaluate | find | reproduce | report | doctor`.
 
 Heavy imports stay inside the commands, so that `--help` is quick.
 """

@@ -8,6 +8,7 @@ from ..base.profiles import PROFILES
 from ..scans.conventions import LIVER_VLM_CLASSES
 from .data import import_, phantom
 from .doctor import doctor
+from .find import find
 from .models import evaluate, predict, train
 from .report import report
 from .runs import reproduce
@@ -86,6 +87,15 @@ COMMANDS = {
         option("--model", help="a folder made by `train`"),
         option("--records", metavar="FOLDER", help="keep each fold's record here (default: in the cache)"),
         *(PROFILE, SEED),
+    ),
+    find: (
+        "Find the slices of a CT study that a sentence means.",
+        'livervlm find study "a cyst in the right lobe"',
+        option("study", help="a folder with one DICOM series, a NIfTI file, or a folder with NC, ART, PV, DL"),
+        option("sentence", help="one finding, as a report would say it"),
+        option("--selector", metavar="FOLDER", help="saved towers (default: those that the book ships)"),
+        option("--out", default="found.png", metavar="FILE", help="the picture: .png, .jpg, .pdf or .svg (default: "
+               "found.png)"),
     ),
     reproduce: (
         "Run rows of the paper's tables and their controls on the phantom; the same command goes on where it stopped.",

@@ -47,7 +47,7 @@ def read_study(
     grid = read_volume(phases[reference])
     if box is not None:
         _check_box(box, grid.GetSize()[::-1])
-    volumes = {p: _on_grid(grid if p == reference else read_volume(phases[p]), grid) for p in names}
+    volumes = {p: on_grid(grid if p == reference else read_volume(phases[p]), grid) for p in names}
     spacing = grid.GetSpacing()[::-1]
     if box is not None:
         return Study(volumes, spacing, reference, tuple(box))
@@ -92,7 +92,7 @@ def write_study(study: Study, folder: str | Path, format: str = "nifti") -> dict
     return {path.name.removesuffix(".nii.gz"): path for path in sorted(folder.iterdir())}
 
 
-def _on_grid(image: sitk.Image, grid: sitk.Image) -> np.ndarray:
+def on_grid(image: sitk.Image, grid: sitk.Image) -> np.ndarray:
     """(Z, Y, X) int16 HU of `image` at the voxels of `grid`."""
     moved = sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, PADDING, sitk.sitkFloat32)
     return np.rint(sitk.GetArrayViewFromImage(moved)).astype(np.int16)

@@ -20,8 +20,10 @@ except ImportError as error:
 TOLERANCE = 0.01  # of the slice spacing: how far a DICOM slice may lie from its place
 
 
-def read_volume(path: str | Path) -> sitk.Image:
+def read_volume(path: str | Path, least: int = 2) -> sitk.Image:
     """Read a CT volume: a 3D file (.nii, .nii.gz, .mha, .nrrd ...) or a folder with one DICOM series.
+
+    least: slices that it must have.
 
     Returns int16 HU, turned to LPS: its array is (Z, Y, X) with z from feet to head, y from front to back and
     x from the patient's right to left, however the file stores it.  Padding below -1024 becomes -1024.
@@ -29,7 +31,7 @@ def read_volume(path: str | Path) -> sitk.Image:
     Raises `InputError` for what is not there, not whole, not 3D, not CT, not finite, for several series in a
     folder, and for DICOM slices that are missing, doubled, uneven or sheared by a tilted gantry.
     """
-    image, modality = _read(Path(path))
+    image, modality = _read(Path(path), least)
     if modality not in ("", "CT"):
         raise InputError(f"{path}: modality {modality} is not CT; give a CT series, in Hounsfield units")
     if image.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64):
@@ -64,7 +66,7 @@ def read_mask(path: str | Path, like: sitk.Image, value: int | None = None) -> s
     return mask
 
 
-def _read(path: Path) -> tuple[sitk.Image, str]:
+def _read(path: Path, least: int = 2) -> tuple[sitk.Image, str]:
     """A 3D image of one value a voxel, as stored, and its DICOM modality ("" where it has none)."""
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
@@ -82,7 +84,7 @@ def _read(path: Path) -> tuple[sitk.Image, str]:
                 _check_nifti(path, headers[0])
             image = sitk.ReadImage(path)
     _check_finite(path, sitk.GetArrayViewFromImage(image))
-    if image.GetDepth() < 2:
+    if image.GetDepth() < least:
         raise InputError(f"{path}: one slice only; give the whole volume (of DICOM, the folder of its slices)")
     known = headers[0].HasMetaDataKey("0008|0060")
     return image, headers[0].GetMetaData("0008|0060").strip() if known else ""
