@@ -129,6 +129,8 @@ def test_what_no_place_can_tell_is_chance_for_places_and_right_for_who_knows():
 
     table = retrieve(knows, asked)
     assert table["Acc@1"].tolist() == [1, 1, 1]
+    assert table["organ@1"].tolist() == [1, 1, 1]
+    assert by_chance["organ@1"].tolist() == [1, 1, 0]  # slices 11 and 12 of 24 show the liver
     assert table["phase"].tolist() == pytest.approx([1, np.nan, np.nan], nan_ok=True)
     assert table["side"].tolist() == pytest.approx([np.nan, np.nan, 1], nan_ok=True)
     assert table["which of two"].tolist() == pytest.approx([1, 1, np.nan], nan_ok=True)

@@ -112,6 +112,7 @@ def wordings(asked: Iterable[Asked]) -> list[str]:
 def retrieve(score: Scorer, asked: Sequence[Asked], question: str = "as written") -> pd.DataFrame:
     """A line for each sentence: patient, organ, `open`, the measures of `evaluation.retrieval`, and `PLACELESS`.
 
+    organ@1: whether the best slice shows the organ, nan where the sentence is about none.
     A slice scores what it scores in its best phase.  open: whether the organ's place leaves the slice open, as another
     finding of the study is in the same organ.  Three measures, from 0 to 1 and nan where they cannot be asked, are of
     what no place can tell: `phase`, whether in the marked slice the phases that the sentence names score best, where it
@@ -138,8 +139,15 @@ def retrieve(score: Scorer, asked: Sequence[Asked], question: str = "as written"
         patient=[one.patient for one, _ in asked],
         organ=[sentence.organ for _, sentence in asked],
         open=[bool(others) for others in rivals],
+        **{"organ@1": [_shows_organ(*pair, row.max(axis=1)) for pair, row in zip(asked, found, strict=True)]},
         **dict(zip(PLACELESS, np.array(placeless, dtype=float).reshape(-1, 3).T, strict=True)),
     )
+
+
+def _shows_organ(series: Series, sentence: Sentence, best: np.ndarray) -> float:
+    if not sentence.organ:
+        return np.nan
+    return chance_in_top(best, series.organ_area[:, ORGANS.index(sentence.organ)] > 0, 1)
 
 
 def _rivals(series: Series, sentence: Sentence) -> list[int]:
