@@ -1,11 +1,13 @@
-"""Teach the selectors of the study on key slices, cohort by cohort, and write a record of each."""
+"""Teach the selectors of the study on key slices, and write a record of each cohort; or what else is asked."""
 
 import argparse
 from dataclasses import asdict
 
 from ...base.errors import InputError
-from ...runs.records import run_provenance
+from ...runs.records import run_provenance, write_record
 from ...runs.runner import run
+from ...scans.seeds import seed_of
+from . import end_to_end
 from .cohorts import ANOTHER_SCANNER, MAIN, Cohort
 from .summary import declared
 
@@ -19,11 +21,17 @@ def main() -> None:
     goal = parser.add_mutually_exclusive_group(required=True)
     goal.add_argument("--out", metavar="FOLDER", help="of the records")
     goal.add_argument("--model", metavar="FOLDER", help="write instead the selector that the book ships")
+    goal.add_argument("--end-to-end", metavar="FILE", help="write instead the record of slices that are classified")
     options = parser.parse_args()
     try:
         if options.model:
             towers, losses = SHIPPED.towers(MAIN, SHIPPED.taught_on(options.jobs, progress=True))
             towers.half().save_pretrained(options.model, {**run_provenance(), **asdict(SHIPPED), "losses": losses})
+            return
+        if options.end_to_end:
+            seed, studies = seed_of("abdomens pool", 0), Cohort(0).tested
+            taught_on = SHIPPED.taught_on(options.jobs, progress=True)
+            write_record(options.end_to_end, end_to_end.record(seed, studies, taught_on, jobs=options.jobs))
             return
         todo = [Cohort(number) for number in range(options.cohorts)]
         for knobs in (None, ANOTHER_SCANNER):
