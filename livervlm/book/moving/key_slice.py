@@ -1,13 +1,12 @@
 """The slices of a study, and how well each fits a sentence that the reader builds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
 
-from ...analyses.key_slices.questions import Scorer
 from ...base.errors import InputError
 from ...phantom.sentences import Sentence
 from ...phantom.series import Series
@@ -21,10 +20,16 @@ def slot_sentences(slots: Mapping[str, Sequence[str]]) -> list[str]:
     return [" ".join(filter(None, phrases)) + "." for phrases in product(*slots.values())]
 
 
-def key_slice(series: Series, slots: Mapping[str, Sequence[str]], score: Scorer, every: int = 2) -> MovingFigure:
+def key_slice(
+    series: Series,
+    slots: Mapping[str, Sequence[str]],
+    score: Callable[[Series, Sequence[Sentence]], np.ndarray],
+    every: int = 2,
+) -> MovingFigure:
     """A study to scroll through, a sentence of one phrase from each slot, and its similarity along the body.
 
-    score: of a selector, see `by_towers`.  every: show each second, third, ... slice, as pictures are large.
+    score: of a selector, (T, S, P) for T sentences, see `by_towers`.
+    every: show each second, third, ... slice, as pictures are large.
     """
     if not slots or not all(slots.values()):
         raise InputError("slots: give one or more, each with its phrases")
