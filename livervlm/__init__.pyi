@@ -117,7 +117,9 @@ from .book.moving import interval_and_pairs as interval_and_pairs
 from .book.moving import key_slice as key_slice
 from .book.moving import map_reader as map_reader
 from .book.moving import phase_order as phase_order
+from .book.moving import quadrants as quadrants
 from .book.moving import similarity_space as similarity_space
+from .book.moving import thresholds as thresholds
 from .book.moving import window_level as window_level
 from .book.widgets import browse as browse
 
