@@ -78,10 +78,17 @@ from .evaluation.outcome import Outcome as Outcome
 from .evaluation.patients import PatientAnswers as PatientAnswers
 from .evaluation.patients import accuracy_by as accuracy_by
 from .evaluation.patients import last_less_first as last_less_first
+from .evaluation.readers import against_best as against_best
+from .evaluation.readers import agreement as agreement
+from .evaluation.readers import fleiss_kappa as fleiss_kappa
+from .evaluation.readers import kappa_interval as kappa_interval
+from .evaluation.readers import paired_errors as paired_errors
 
 # Runs
 from .analyses import explained as explained
 from .analyses import key_slices as key_slices
+from .analyses import lilnet_readers as lilnet_readers
+from .analyses import lilnet_table as lilnet_table
 from .runs.cells import coverage as coverage
 from .runs.cross_validation import cross_validate as cross_validate
 from .runs.methods import Pretext as Pretext
