@@ -17,6 +17,10 @@ from .studies.files import read_study as read_study
 from .studies.manifest import import_studies as import_studies
 from .phantom.abdomen import abdomen_study as abdomen_study
 from .phantom.abdomen_patients import draw_abdomens as draw_abdomens
+from .phantom.centres import centre_set as centre_set
+from .phantom.centres import centre_table as centre_table
+from .phantom.centres import lilnet_patients as lilnet_patients
+from .phantom.centres import lilnet_sizes as lilnet_sizes
 from .phantom.cohort import make_cohort as make_cohort
 from .phantom.cohort import phantom_study as phantom_study
 from .phantom.enhancement import read_table as read_table
