@@ -28,7 +28,7 @@ from ..evaluation.metrics import calibration, macro_auc
 from ..evaluation.patients import sensitivity_interval, wilson
 from .lilnet_readers import reader_counts
 
-BIB = "yang2024lilnet"
+BIB = "wei2024"
 CLASSES = {
     "benign/malignant": ("benign", "malignant"),
     "HCC/ICC/MET": ("HCC", "ICC", "MET"),
