@@ -71,7 +71,7 @@ def test_a_patient_is_the_mean_of_probabilities_or_of_logits():
     assert pooled(prob, owner) == pytest.approx(PatientAnswers.of_slices(owner * 0, prob, owner, SIX[:3]).prob)
     wanted = softmax(np.stack([logits[owner == one].mean(axis=0) for one in patients]), axis=1)
     assert pooled(prob, owner, "logits") == pytest.approx(wanted)
-    with pytest.raises(InputError, match="mean of 'votes'"):
+    with pytest.raises(InputError, match="averaged 'votes'"):
         pooled(prob, owner, "votes")
 
 

@@ -60,16 +60,16 @@ def stepwise(
     return np.where(first[:, 1] >= threshold, if_malignant, if_benign)
 
 
-def pooled(prob: np.ndarray, owner: np.ndarray, mean: str = "probabilities") -> np.ndarray:
+def pooled(prob: np.ndarray, owner: np.ndarray, averaged: str = "probabilities") -> np.ndarray:
     """One answer for everything that belongs together, (M, N), in the order of the owners.
 
-    prob: (n, N), such as of every slice in every phase.  owner: (n,), such as its patient.  mean: of "probabilities"
-    (the paper's Equation 1) or of "logits" (the public code).  Logits are known from probabilities but for a number for
+    prob: (n, N), such as of every slice in every phase.  owner: (n,), such as its patient.  averaged: "probabilities"
+    (the paper's Equation 1) or "logits" (the public code).  Logits are known from probabilities but for a number for
     each row, which a softmax takes away again: their mean is that of the logarithms.
     """
-    if mean not in ("probabilities", "logits"):
-        raise InputError(f"mean of {mean!r}: choose probabilities or logits")
+    if averaged not in ("probabilities", "logits"):
+        raise InputError(f"averaged {averaged!r}: choose probabilities or logits")
     _, owner, counts = np.unique(owner, return_inverse=True, return_counts=True)
-    values = prob if mean == "probabilities" else np.log(np.clip(prob, np.finfo(np.float32).tiny, None))
+    values = prob if averaged == "probabilities" else np.log(np.clip(prob, np.finfo(np.float32).tiny, None))
     total = np.stack([np.bincount(owner, column) for column in values.T], axis=1) / counts[:, None]
-    return total if mean == "probabilities" else softmax(total, axis=1)
+    return total if averaged == "probabilities" else softmax(total, axis=1)

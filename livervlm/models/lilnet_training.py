@@ -42,9 +42,9 @@ def balanced(label: np.ndarray) -> np.ndarray:
 
     First all n as they are, then the repetitions.
     """
-    most = np.bincount(label).max()
-    more = [np.resize(mine, most)[len(mine) :] for c in np.unique(label) for mine in [np.flatnonzero(label == c)]]
-    return np.concatenate([np.arange(len(label)), *more])
+    classes = [np.flatnonzero(label == c) for c in np.unique(label)]
+    most = max(map(len, classes))
+    return np.concatenate([np.arange(len(label)), *(np.resize(mine, most)[len(mine) :] for mine in classes)])
 
 
 def gaussian(pictures: Tensor, generator: torch.Generator) -> Tensor:
@@ -119,9 +119,9 @@ def train_lilnet(
 
 
 def slice_probabilities(
-    model: LiLNet, lesions: LesionSet, index: np.ndarray, mean: str = "probabilities"
+    model: LiLNet, lesions: LesionSet, index: np.ndarray, averaged: str = "probabilities"
 ) -> np.ndarray:
-    """Class probabilities of some slices, (n, N) float64: the mean over their phases.  mean: as in `cascade.pooled`."""
+    """Class probabilities of some slices, (n, N) float64, over their phases.  averaged: as in `cascade.pooled`."""
     pictures = images(lesions, index, WINDOW)  # (n, P, H, W)
     prob = predict(model, pictures.flatten(0, 1)[:, None]).double().numpy()
-    return pooled(prob, np.arange(len(pictures)).repeat(pictures.shape[1]), mean)
+    return pooled(prob, np.arange(len(pictures)).repeat(pictures.shape[1]), averaged)

@@ -15,8 +15,8 @@ from .method import Answer, Fitted, Method, Watch
 @dataclass(frozen=True)
 class TrainedLiLNet(Method):
     """lilnet: fields of `LiLNetSettings` other than classes.  cascade: benign against malignant, then which, by three
-    networks.  optimizer, noise: as in `train_lilnet`.  pretrained: begin with weights from ImageNet.  mean: over the
-    phases of a slice, of "probabilities" (paper) or "logits" (code).  A cascade has no learning curve.
+    networks.  optimizer, noise: as in `train_lilnet`.  pretrained: begin with weights from ImageNet.  averaged:
+    over the phases of a slice, "probabilities" (paper) or "logits" (code).  A cascade has no learning curve.
     """
 
     name: ClassVar[str] = "lilnet"
@@ -25,7 +25,7 @@ class TrainedLiLNet(Method):
     optimizer: str = "sgd"
     noise: str = "gaussian"
     pretrained: bool = False
-    mean: str = "probabilities"
+    averaged: str = "probabilities"
 
     def __post_init__(self):
         LiLNetSettings(("one", "other"), **self.lilnet)  # refuses what it does not know
@@ -57,7 +57,7 @@ class TrainedLiLNet(Method):
             return train_lilnet(part, index, settings, profile.epochs, **how, after_epoch=after_epoch, progress=False)
 
         def answering(model) -> Answer:
-            return lambda tested, at: slice_probabilities(model, tested, at, self.mean)
+            return lambda tested, at: slice_probabilities(model, tested, at, self.averaged)
 
         if not self.cascade:
             model, loss = learn(lesions, train, watch and (lambda model, epoch: watch(answering(model), epoch)))
