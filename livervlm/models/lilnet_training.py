@@ -17,7 +17,7 @@ from .lilnet import LiLNet, whole_loss
 from .settings import LiLNetSettings, choose
 from .training import Batch, Task, adam, fit, predict, to_device, windowed
 
-# From the public code, where the paper gives none: of 255 grey levels, the share of pixels, the share of slices.
+# Of 255 grey levels, of pixels, of pictures: from a line that the public code has commented out; the paper says none.
 GAUSSIAN, SALT_AND_PEPPER, NOISY = 10 / 255, 0.2, 0.5
 
 
