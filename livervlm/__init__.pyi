@@ -34,10 +34,16 @@ from .phantom.series import make_series as make_series
 
 # Models
 from .models import augmentation as augmentation
+from .models import cascade as cascade
 from .models import pretext as pretext
 from .models import tiny_clip as tiny_clip
 from .models import zero_shot as zero_shot
 from .models.encoders import ImageEncoder as ImageEncoder
+from .models.lilnet import LiLNet as LiLNet
+from .models.lilnet_published import load_published as load_published
+from .models.lilnet import masked_means as masked_means
+from .models.lilnet_training import slice_probabilities as slice_probabilities
+from .models.lilnet_training import train_lilnet as train_lilnet
 from .models.liver_vlm import LiverVLM as LiverVLM
 from .models.prompts import descriptions as descriptions
 from .models.prompts import prompts_by_order as prompts_by_order
@@ -47,6 +53,7 @@ from .models.selector import encode_slices as encode_slices
 from .models.selector import slice_scores as slice_scores
 from .models.selector import train_selector as train_selector
 from .models.settings import Config as Config
+from .models.settings import LiLNetSettings as LiLNetSettings
 from .models.settings import Recipe as Recipe
 from .models.text import encode_text as encode_text
 from .models.text import text_bank as text_bank
@@ -98,6 +105,7 @@ from .runs.cross_validation import cross_validate as cross_validate
 from .runs.methods import Pretext as Pretext
 from .runs.methods import Radiomics as Radiomics
 from .runs.methods import Trained as Trained
+from .runs.methods import TrainedLiLNet as TrainedLiLNet
 from .runs.methods import ZeroShot as ZeroShot
 from .runs.records import read_record as read_record
 from .runs.results import Runs as Runs

@@ -16,7 +16,7 @@ def find(arguments: argparse.Namespace) -> None:
 
     from ..analyses.key_slices.questions import windowed
     from ..base.paths import data_file, written_whole
-    from ..models.liver_vlm import read_card
+    from ..models.saved import read_card
     from ..models.selector import best_slices, encode_slices, slice_scores
     from ..models.towers import SliceTowers
     from ..scans.study import PADDING
