@@ -42,22 +42,18 @@ class Row:
     early: bool = False
 
 
-def _lilnet(**parts) -> Row:
-    cascade = parts.pop("cascade", False)
-    return Row(TrainedLiLNet(lilnet=parts, cascade=cascade))
-
-
 ROWS = {
-    "LiLNet": _lilnet(),
-    "plain network": _lilnet(**PLAIN),
-    "LiLNet, no joint labels": _lilnet(joint=False),
-    "LiLNet, no masks": _lilnet(masks=False),
-    "LiLNet, no distillation": _lilnet(teacher="none"),
-    "LiLNet, one depth": _lilnet(depths="deep"),
-    "LiLNet, as its code": _lilnet(teacher="aggregate", answer="aggregate"),
-    "LiLNet, cascade": _lilnet(cascade=True),
-    "plain network, cascade": _lilnet(**PLAIN, cascade=True),
-    "LiLNet, early years": replace(_lilnet(), early=True),
+    "LiLNet": Row(TrainedLiLNet()),
+    "plain network": Row(TrainedLiLNet(PLAIN)),
+    "LiLNet, no joint labels": Row(TrainedLiLNet({"joint": False})),
+    "LiLNet, no masks": Row(TrainedLiLNet({"masks": False})),
+    "LiLNet, no distillation": Row(TrainedLiLNet({"teacher": "none"})),
+    "LiLNet, one depth": Row(TrainedLiLNet({"depths": "deep"})),
+    "LiLNet, as its code": Row(TrainedLiLNet({"teacher": "aggregate", "answer": "aggregate"}, averaged="logits")),
+    "LiLNet, cascade": Row(TrainedLiLNet(cascade=True)),
+    "plain network, cascade": Row(TrainedLiLNet(PLAIN, cascade=True)),
+    "LiLNet, early years": Row(TrainedLiLNet(), early=True),
+    "plain network, Adam": Row(TrainedLiLNet(PLAIN, optimizer="adam")),
     "Liver-VLM": Row(Trained(recipe=Recipe(geometry="turns")), by_phase=False),
     "FC": Row(Trained(config={"head": "fc"}, recipe=Recipe(geometry="turns")), by_phase=False),
 }
@@ -71,10 +67,11 @@ class Cohort:
     """
 
     number: int
-    use: str = "centres"  # of `scans.seeds`
+    use: str = "centres"  # of `scans.seeds`, with the tested patients
+    pool: str = "centres pool"
     taught: int = 400
     share: float = 1.0
-    epochs: int = 8
+    epochs: int = 12
     size: int = 64
     encoder: str = "resnet10_narrow"
 
@@ -86,26 +83,25 @@ class Cohort:
         return Profile("centres", self.size, self.epochs, "minilm", self.encoder)
 
     def taught_on(self, early: bool = False, jobs: int = 1, progress: bool = False) -> CentreSet:
-        return self._set("training", self.taught, (0, EARLY) if early else (0, 1), jobs, progress)
+        return self._set(self.use, "training", self.taught, (0, EARLY) if early else (0, 1), jobs, progress)
 
     def tested_on(self, pool: str, jobs: int = 1, progress: bool = False) -> CentreSet:
         """Patients of one centre, whose lesions are as those of the cohort, and none of whom is in it."""
         counts = {kind: max(round(n * self.share), 1) for kind, n in POOLS[pool].items()}
-        return self._set(pool, counts, (0, 1), jobs, progress)
+        return self._set(self.pool, pool, counts, (0, 1), jobs, progress)
 
-    def _set(self, name: str, patients, span: tuple[float, float], jobs: int, progress: bool) -> CentreSet:
-        # The name of a set goes into its patients' seeds: no two sets share a patient.  `hospital` is the phantom's
-        # uncertain tables, of which a cohort has one draw.
-        seed = seed_of(self.use, self.number)
-        told = dict(patients=patients, span=span, hospital=seed, jobs=jobs, progress=progress)
-        return centre_set(name, seed, self.size, **told)
+    def _set(self, use: str, name: str, patients, span: tuple[float, float], jobs: int, progress: bool) -> CentreSet:
+        # A cohort has one draw of the phantom's uncertain tables, for all its sets.
+        tables = seed_of(self.use, self.number)
+        told = dict(patients=patients, span=span, hospital=tables, jobs=jobs, progress=progress)
+        return centre_set(name, seed_of(use, self.number), self.size, **told)
 
     def fit(self, name: str, lesions: LesionSet) -> tuple[Answer, dict[str, Any]]:
         """What a row answers, and what was found as it was taught."""
         row, profile, train = ROWS[name], self.profile, np.arange(len(lesions))
         if not row.by_phase:
-            # It sees all phases of a slice at once, so that twice the epochs are as many steps; and of itself it does
-            # not repeat rarer classes.
+            # It sees all phases of a slice at once, so that twice the epochs show it as many pictures; and of itself it
+            # does not repeat rarer classes.
             train = balanced(lesions.label)
             profile = replace(profile, epochs=self.epochs * len(lesions.phases))
         fitted = row.method.fit(lesions, train, profile, self.number)
@@ -143,7 +139,9 @@ def ask(answer: Answer, lesions: LesionSet, by_phase: bool) -> dict[str, np.ndar
         shown |= {phase: only(lesions, phase) for phase in lesions.phases}
     every = np.arange(len(lesions))
     asked = {name: answer(one, every) for name, one in shown.items()}
-    by = {name: PatientAnswers.of_slices(one.label, asked[name], one.patient, one.classes) for name, one in shown.items()}
+    by = {
+        name: PatientAnswers.of_slices(one.label, asked[name], one.patient, one.classes) for name, one in shown.items()
+    }
     return {name: np.float16(one.prob) for name, one in by.items()}
 
 

@@ -58,9 +58,9 @@ def as_prevalent(found: PatientAnswers, cohort: str) -> float:
 
 
 def staged(found: PatientAnswers) -> dict[str, float]:
-    """Accuracies of the paper's three questions, in percent: the second and third as if the first were answered rightly.
+    """Accuracies of the paper's three questions, in percent, with classes alike.
 
-    Classes alike.
+    The second and the third are judged as if the first were always answered rightly, as the paper does.
     """
     side = np.array([name in MALIGNANT for name in CLASSES])
     truth, said = side[found.label], found.prob[:, side].sum(axis=1) >= 0.5
@@ -92,11 +92,16 @@ def contrasts(records: Sequence[dict]) -> pd.DataFrame:
     table = pd.DataFrame.from_dict(lines, orient="index", columns=columns)
     table["p, Holm"] = holm([c.p for c in compared])
     table["p TOST, Holm"] = holm([max(c.tost(plan["margin"])) for c in compared])
-    return table.assign(verdict=verdicts(compared, plan["margin"]))
+    table["verdict"] = verdicts(compared, plan["margin"])
+    # Where the paper says that both do equally well, the verdict on the paper is the other way round.
+    equal = [one.get("paper", {}).get("equal", False) for one in declared()["contrasts"]]
+    opposite = {"equivalent": "reproduced", "reproduced": "not reproduced"}
+    table["on the paper"] = table["verdict"].mask(equal, table["verdict"].replace(opposite))
+    return table
 
 
 def by_size(records: Sequence[dict], row: str = "LiLNet", pool: str = "test") -> pd.DataFrame:
-    """Patients and accuracy, in percent, over all cohorts: a line for each bin of the paper's, a column for each class."""
+    """Patients and accuracy, in percent, over all cohorts: a line for each bin of the paper's, columns by class."""
     tables = []
     for record in records:
         found = answers(record, row, pool)
