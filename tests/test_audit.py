@@ -58,6 +58,11 @@ def test_the_phantom_has_notes_at_most(cohort):
     (size,) = (finding for finding in found if finding.check == "size")
     patients, slices = np.unique(cohort.patient, return_counts=True)
     assert list(size.patients) == patients[slices < 3].tolist()
+    (hu,) = (finding for finding in found if finding.check == "HU")
+    around, inside = (re.findall(r"\w+ (-?\d+)", part) for part in hu.what.split("the lesion ")[1:])
+    mask = cohort.mask("lesion")
+    assert inside == [f"{np.median(cohort.hu[:, p][mask[:, p]]):.0f}" for p in range(3)]
+    assert np.allclose(np.float64(around), [54, 72, 104], atol=6)  # the liver of data/enhancement.csv
     (share,) = (finding for finding in found if finding.check == "shortcut")
     assert "most frequent class is that of 35%" in share.what  # CYST, 30 of 85 in Table 1
 

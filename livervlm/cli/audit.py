@@ -23,7 +23,9 @@ body { font: 16px/1.45 sans-serif; max-width: 60rem; margin: 0 auto; padding: 0 
 table { border-collapse: collapse; width: 100% } td, th { text-align: left; vertical-align: top; padding: 0.4rem }
 tr { border-top: 1px solid #bbb } td { overflow-wrap: anywhere }
 .error { color: #a03000; font-weight: bold } .doubt { color: #7a5200; font-weight: bold } .note { color: #333 }
-ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0.6rem } li { width: 220px; max-width: 100% }
+h2 { font-size: 1.1rem }
+ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0.6rem }
+li { width: 220px; max-width: 100% }
 img { width: 100%; image-rendering: pixelated } small { display: block }
 @media (max-width: 600px) { thead { display: none } td { display: block; padding: 0.15rem 0.4rem } }
 """
@@ -45,7 +47,7 @@ def audit(arguments: argparse.Namespace) -> int:
     print(_wrapped(described(lesions)))
     for finding in found:
         print(_wrapped(f"\n{finding.severity}: {finding.check}: {finding.what}.{_whom(finding)}"))
-        print(_wrapped(f"{finding.remedy}.", "  "))
+        print(_wrapped(_sentence(finding.remedy), "  "))
     print("\n" + _wrapped(f"{_counted(found)} {CLEAN} {NOT_FOR_DIAGNOSIS}"))
     if arguments.json:
         with written_whole(arguments.json) as temporary:
@@ -62,10 +64,14 @@ def _counted(found) -> str:
     return ", ".join(f"{n} {one}{'' if n == 1 else 's'}" for one, n in numbers.items()) + "."
 
 
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
 def _whom(finding) -> str:
     """The patients and slices of a finding, by their numbers."""
-    told = ((name, getattr(finding, name)) for name in ("patients", "slices"))
-    return "".join(f" {name.capitalize()} {_listed(numbers)}." for name, numbers in told if numbers)
+    told = (("Patient", finding.patients), ("Slice", finding.slices))
+    return "".join(f" {name}{'s' * (len(numbers) > 1)} {_listed(numbers)}." for name, numbers in told if numbers)
 
 
 def _listed(numbers) -> str:
@@ -82,15 +88,14 @@ def _page(lesions, found) -> str:
     """One page that needs nothing beside it: a table, and the slices that each finding is about."""
     rows, pictures, left = [], [], MOST_PICTURES
     for number, finding in enumerate(found, start=1):
-        cells = (escape(f"{finding.what}."), escape(_whom(finding)), escape(f"{finding.remedy}."))
+        what, whom, remedy = map(escape, (_sentence(finding.what), _whom(finding), _sentence(finding.remedy)))
         severity = f'<td class="{finding.severity}">{finding.severity}</td>'
         slices = _in_turn(lesions, finding.slices)[: min(PICTURES, left)]
         left -= len(slices)
-        what, whom, remedy = cells
         link = f' <a href="#f{number}">Pictures</a>' if slices else ""
         rows.append(f"<tr>{severity}<td>{escape(finding.check)}</td><td>{what}{whom}{link}</td><td>{remedy}</td></tr>")
         if slices:
-            head = f'<h2 id="f{number}">{escape(finding.check)}: {what}</h2>'
+            head = f'<h2 id="f{number}">{what}</h2>'
             shown = f"<p>{len(slices)} of {len(finding.slices)} slices.</p>"
             items = "\n".join(_item(lesions, i) for i in slices)
             pictures.append(f"{head}{shown}<ul>{items}</ul>")

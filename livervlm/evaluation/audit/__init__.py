@@ -10,11 +10,11 @@ from .duplicates import copies
 from .finding import SEVERITIES, Finding
 from .metadata import read_metadata as read_metadata
 from .metadata import shortcut
-from .values import air, blank, clipped, liver, timing
+from .values import air, blank, clipped, hounsfield, liver, timing
 
 CHECKS: tuple[Callable[[LesionSet], list[Finding]], ...] = (
     *(copies, labels, folds, sizes),
-    *(blank, air, clipped, liver, timing),
+    *(blank, air, clipped, liver, timing, hounsfield),
 )
 
 
