@@ -68,6 +68,8 @@ from .models.training import to_device as to_device
 
 # Evaluation
 from .evaluation import forensics as forensics
+from .evaluation.audit import audit as audit
+from .evaluation.audit import read_metadata as read_metadata
 from .evaluation.comparisons import Comparison as Comparison
 from .evaluation.comparisons import cluster_bootstrap as cluster_bootstrap
 from .evaluation.comparisons import delong as delong

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from .. import __version__
 from ..base.profiles import PROFILES
 from ..scans.conventions import LIVER_VLM_CLASSES
+from .audit import audit
 from .data import import_, phantom
 from .doctor import doctor
 from .find import find
@@ -64,6 +65,15 @@ COMMANDS = {
                f"set, in this order (default {','.join(LIVER_VLM_CLASSES)})"),
         option("--groups", type=int, default=5, help="patient groups for cross-validation (default 5)"),
         *(SIZE, PROFILE, SEED),
+    ),
+    audit: (
+        "Look for what can mislead in a data set: copies, shortcuts, phases, values, folds. Exit status: 0 nothing but "
+        "notes, 1 doubts, 2 errors, or a set that cannot be read.",
+        "livervlm audit mine.safetensors --html audit.html",
+        option("data", help="a data set made by `phantom` or `import`"),
+        option("--metadata", metavar="CSV", help="columns: patient, its number; sex, age, scanner ..."),
+        option("--html", metavar="FILE", help="write a page with pictures of the slices concerned"),
+        option("--json", metavar="FILE", help="write the findings as JSON"),
     ),
     train: (
         "Train a model.",
