@@ -10,8 +10,9 @@ import numpy as np
 
 from ...base.profiles import Profile
 from ...evaluation.patients import PatientAnswers
-from ...models.lilnet_training import balanced
-from ...models.settings import Recipe
+from ...models.lilnet import LiLNet
+from ...models.lilnet_training import balanced, train_lilnet
+from ...models.settings import LiLNetSettings, Recipe
 from ...phantom.centres import CLASSES, CentreSet, centre_set
 from ...runs.cells import one_thread
 from ...runs.methods import Answer, Method, Trained, TrainedLiLNet
@@ -106,6 +107,14 @@ class Cohort:
             profile = replace(profile, epochs=self.epochs * len(lesions.phases))
         fitted = row.method.fit(lesions, train, profile, self.number)
         return fitted.answer, fitted.found
+
+    def lilnet(self, jobs: int = 1, progress: bool = False) -> tuple[LiLNet, list[float]]:
+        """The network of the row "LiLNet", and its losses by epoch."""
+        lesions = self.taught_on(jobs=jobs, progress=progress).lesions
+        settings = LiLNetSettings(lesions.classes, self.encoder)
+        return train_lilnet(
+            lesions, np.arange(len(lesions)), settings, self.epochs, seed=self.number, progress=progress
+        )
 
     def record(self) -> dict[str, Any]:
         start = time.monotonic()
