@@ -6,7 +6,7 @@ from .judge import Wrong, array_of, as_text, checker, expect
 
 
 @checker
-def masked_means(answer):
+def five_means(answer):
     """Means of a feature map, whole and without each quadrant."""
     features = np.array([[[4.0, 0.0], [0.0, 8.0]], [[1.0, 2.0], [3.0, 4.0]]])  # (2, 2, 2)
     right = np.array([[3.0, 2.5], [2.0, 2.25], [3.0, 2.0], [3.0, 1.75], [1.0, 1.5]])
