@@ -1,4 +1,5 @@
-"""The command line: `livervlm phantom | import | train | predict | evaluate | find | reproduce | report | doctor`.
+"""The command line: `livervlm phantom | import | train | predict | evaluate | find | detect | reproduce | report |
+doctor`.
 
 Heavy imports stay inside the commands, so that `--help` is quick.
 """

@@ -16,6 +16,9 @@ SEEDS = {
     "abdomens": range(8_000_000, 8_100_000),  # whole abdomens that a selector of key slices is taught on
     "abdomens pool": range(8_100_000, 8_200_000),
     "abdomens development": range(8_200_000, 8_300_000),
+    "detection": range(8_700_000, 8_800_000),  # whole abdomens that a detector of liver lesions is taught on
+    "detection pool": range(8_800_000, 8_900_000),
+    "detection development": range(8_900_000, 9_000_000),
 }
 
 
