@@ -33,6 +33,8 @@ from .models import augmentation as augmentation
 from .models import pretext as pretext
 from .models import tiny_clip as tiny_clip
 from .models import zero_shot as zero_shot
+from .models.detector import Detector as Detector
+from .models.detector import train_detector as train_detector
 from .models.encoders import ImageEncoder as ImageEncoder
 from .models.liver_vlm import LiverVLM as LiverVLM
 from .models.prompts import descriptions as descriptions
@@ -56,6 +58,7 @@ from .models.training import predict as predict
 from .models.training import to_device as to_device
 
 # Evaluation
+from .evaluation import detection as detection
 from .evaluation import forensics as forensics
 from .evaluation.comparisons import Comparison as Comparison
 from .evaluation.comparisons import cluster_bootstrap as cluster_bootstrap

@@ -8,7 +8,7 @@ import torch
 
 from livervlm import cli
 from livervlm.base.errors import InputError
-from livervlm.models.detector import CONFIDENCE, Detector, mirrored, train_detector
+from livervlm.models.detector import CONFIDENCE, CROP, Detector, cropped, mirrored, train_detector
 from livervlm.scans.windowing import window
 
 SIZE = 64
@@ -75,6 +75,23 @@ def test_boxes_follow_mirrored_pictures():
         assert box.tolist() == [x.min(), y.min(), x.max() + 1, y.max() + 1]
         assert none.tolist() == [-1] * 4
     assert len({tuple(box) for box in followed[:, 0].tolist()}) == 4
+
+
+def test_boxes_follow_what_is_cut_out_of_the_pictures():
+    """A bright box in 24 pictures: its box in the part, read from the part, where its middle is in it."""
+    size, n = CROP + 30, 24
+    images, boxes = torch.zeros(n, 1, size, size), torch.full((n, 2, 4), -1.0)
+    images[:, :, 6:23, 12:21], boxes[:, 0] = 1, torch.tensor([12.0, 6, 21, 23])
+    parts, followed = cropped(images, boxes, torch.Generator().manual_seed(0))
+    assert parts.shape == (n, 1, CROP, CROP)
+    seen = 0
+    for picture, (box, none) in zip(parts, followed, strict=True):
+        y, x = np.nonzero(picture[0].numpy())
+        inside = len(y) > 0 and np.ptp(y) + 1 > 17 / 2 and np.ptp(x) + 1 > 9 / 2
+        assert box.tolist() == ([x.min(), y.min(), x.max() + 1, y.max() + 1] if inside else [-1] * 4)
+        assert none.tolist() == [-1] * 4
+        seen += inside
+    assert 0 < seen < n
 
 
 def test_slices_without_a_box_teach_too():

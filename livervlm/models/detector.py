@@ -7,7 +7,6 @@ of neighbouring slices.  A score is FCOS's: the root of the probability times ho
 import json
 import math
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,7 +18,6 @@ from ..base.compat import import_torchvision
 from ..base.device import best_device
 from ..base.errors import InputError
 from ..base.paths import folder_written_whole
-from ..base.progress import bar
 from ..scans.conventions import WINDOW
 from .encoders import build_encoder
 from .liver_vlm import read_card
@@ -37,6 +35,7 @@ LEAST = 0.1  # score below which no box is told at all
 WIDTH = 32  # channels of the pyramid
 STRIDE = 4  # px between the places at which a box may begin, about 11 mm
 REFERENCE_ONLY = 0.25  # share of pictures that are taught as a study of one phase
+CROP = 96  # px, the side of the part of a slice that is seen in a step of teaching
 BATCH = 64  # slices that are looked at at once
 
 
@@ -48,9 +47,9 @@ class Pyramid(nn.Module):
 
     out_channels = WIDTH
 
-    def __init__(self, encoder: str, n_phases: int):
+    def __init__(self, n_phases: int):
         super().__init__()
-        body = build_encoder(encoder, n_phases).body
+        body = build_encoder("resnet10_narrow", n_phases).body
         self.body = IntermediateLayerGetter(body, {f"layer{i}": str(i) for i in (1, 2, 3, 4)})
         self.pyramid = FeaturePyramidNetwork([16, 32, 64, 128], WIDTH)
 
@@ -61,20 +60,20 @@ class Pyramid(nn.Module):
 class Detector(nn.Module):
     """Boxes around what looks like a lesion.  phases: of the slices, the last the one on which boxes lie.  size: px."""
 
-    def __init__(self, phases: Sequence[str], size: int, encoder: str = "resnet10_narrow"):
+    def __init__(self, phases: Sequence[str], size: int):
         super().__init__()
-        self.settings = {"phases": list(phases), "size": size, "encoder": encoder}
         self.phases, self.size = tuple(phases), size
         n = len(self.phases)
-        head, norm = FCOSHead(WIDTH, 1, 1), partial(nn.GroupNorm, 8)  # its own groups would be of one channel
-        head.classification_head = FCOSClassificationHead(WIDTH, 1, 1, num_convs=2, norm_layer=norm)
-        head.regression_head = FCOSRegressionHead(WIDTH, 1, num_convs=2, norm_layer=norm)
+        head = FCOSHead(WIDTH, 1, 1)  # its norm is of a whole picture, which is another one where a part of it is seen
+        told = {"num_convs": 2, "norm_layer": nn.BatchNorm2d}
+        head.classification_head = FCOSClassificationHead(WIDTH, 1, 1, **told)
+        head.regression_head = FCOSRegressionHead(WIDTH, 1, **told)
         # A side that starts at 0 is behind a ReLU that may never open; so each starts a stride away.
         nn.init.constant_(head.regression_head.bbox_reg.bias, 1.0)
         self.net = FCOS(
-            Pyramid(encoder, n), 1, min_size=size, max_size=size, image_mean=[0.0] * n, image_std=[1.0] * n,
+            Pyramid(n), 1, min_size=size, max_size=size, image_mean=[0.0] * n, image_std=[1.0] * n,
             anchor_generator=AnchorGenerator(((STRIDE,),), ((1.0,),)), head=head, score_thresh=LEAST, nms_thresh=NMS,
-            detections_per_img=20,
+            detections_per_img=20, _skip_resize=True,
         )  # fmt: skip
 
     def loss(self, images: Tensor, boxes: Tensor) -> Tensor:
@@ -87,21 +86,21 @@ class Detector(nn.Module):
         return sum(self.net(list(images), targets).values())
 
     @torch.inference_mode()
-    def find(self, images: Tensor, progress: bool = False) -> list[tuple[Tensor, Tensor]]:
+    def find(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Of each windowed slice (S, P, H, W) its boxes (n, 4) in pixels and their scores (n,), the best first."""
         if images.shape[1:] != (len(self.phases), self.size, self.size):
             wanted = f"{len(self.phases)} phases ({', '.join(self.phases)}) of {self.size} x {self.size} pixels"
             raise InputError(f"slices of shape {tuple(images.shape)}: this detector reads {wanted}")
         self.eval()
         device = next(self.parameters()).device
-        parts = bar(images.split(BATCH), "slices, in batches", progress)
-        found = [one for part in parts for one in self.net(list(part.to(device)))]
+        found = [one for part in images.split(BATCH) for one in self.net(list(part.to(device)))]
         return [(one["boxes"].cpu(), one["scores"].cpu()) for one in found]
 
     def save_pretrained(self, folder: str | Path, provenance: dict | None = None) -> None:
         """Write `config.json` (readable, with where the weights come from) and `model.safetensors`."""
         with folder_written_whole(folder) as temporary:
-            text = json.dumps({"model": self.settings, "provenance": provenance or {}}, indent=2)
+            settings = {"phases": self.phases, "size": self.size}
+            text = json.dumps({"model": settings, "provenance": provenance or {}}, indent=2)
             (temporary / "config.json").write_text(text + "\n")
             weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
             save_file(weights, temporary / "model.safetensors")
@@ -133,17 +132,33 @@ def mirrored(images: Tensor, boxes: Tensor, across: Tensor, down: Tensor) -> tup
     return images, torch.where(boxes[:, :, 2:3] > 0, torch.stack([x0, y0, x1, y1], dim=2), boxes)
 
 
+def cropped(images: Tensor, boxes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A square of `CROP` pixels somewhere in each picture (B, P, H, W), and what is left of the boxes (B, K, 4) in it.
+
+    A box whose middle is outside becomes a row of -1.  The network is one of convolutions and sees whole slices later.
+    """
+    h, w = images.shape[2:]
+    side = min(CROP, h, w)
+    y, x = (torch.randint(length - side + 1, (len(images),), generator=generator) for length in (h, w))
+    places = zip(images, y.tolist(), x.tolist(), strict=True)
+    images = torch.stack([one[:, j : j + side, i : i + side] for one, j, i in places])
+    moved = boxes - torch.stack([x, y, x, y], dim=1)[:, None].to(boxes)
+    middle = (moved[..., :2] + moved[..., 2:]) / 2
+    there = (boxes[..., 2] > 0) & ((middle > 0) & (middle < side)).all(dim=2)
+    return images, torch.where(there[..., None], moved.clamp(0, side), -1.0)
+
+
 def lesions_in_slices(model: Detector, batch: Batch, generator: torch.Generator) -> Tensor:
-    """The task for `training.fit`: slices, each flipped by chance; some show the last phase in every channel."""
-    images = batch["image"]
+    """The task for `training.fit`: parts of slices, flipped by chance; some show the last phase in every channel."""
+    images, boxes = cropped(batch["image"], batch["boxes"], generator)
     chances = torch.tensor([[0.5], [0.5], [REFERENCE_ONLY]])
     across, down, alone = (torch.rand(3, len(images), generator=generator) < chances).to(images.device)
     images = torch.where(alone[:, None, None, None], images[:, -1:], images)
-    return model.loss(*mirrored(images, batch["boxes"], across, down))
+    return model.loss(*mirrored(images, boxes, across, down))
 
 
 def train_detector(
-    model: Detector, hu: Tensor, boxes: Tensor, *, epochs: int, lr: float = 4e-3, seed: int = 0, progress: bool = True
+    model: Detector, hu: Tensor, boxes: Tensor, *, epochs: int, lr: float = 1e-3, seed: int = 0, progress: bool = True
 ) -> list[float]:
     """Teach a detector; returns the loss by epoch.
 
@@ -156,6 +171,6 @@ def train_detector(
     device = best_device()
     data = {"image": hu.to(device), "boxes": boxes.float().to(device)}
     return fit(
-        model.to(device), data, windowed(lesions_in_slices, WINDOW), epochs=epochs, batch_size=16, lr=lr, seed=seed,
+        model.to(device), data, windowed(lesions_in_slices, WINDOW), epochs=epochs, batch_size=8, lr=lr, seed=seed,
         schedule=lambda done: (1 + math.cos(math.pi * done)) / 2, full_precision=True, progress=progress,
     )  # fmt: skip
