@@ -38,6 +38,8 @@ from .models import cascade as cascade
 from .models import pretext as pretext
 from .models import tiny_clip as tiny_clip
 from .models import zero_shot as zero_shot
+from .models.detector import Detector as Detector
+from .models.detector import train_detector as train_detector
 from .models.encoders import ImageEncoder as ImageEncoder
 from .models.lilnet import LiLNet as LiLNet
 from .models.lilnet_published import load_published as load_published
@@ -67,6 +69,7 @@ from .models.training import predict as predict
 from .models.training import to_device as to_device
 
 # Evaluation
+from .evaluation import detection as detection
 from .evaluation import forensics as forensics
 from .evaluation.audit import audit as audit
 from .evaluation.audit import read_metadata as read_metadata

@@ -2,13 +2,11 @@
 
 import argparse
 import textwrap
-from pathlib import Path
 
 from ..base.errors import InputError
-from .shared import NOT_FOR_DIAGNOSIS
+from .shared import NOT_FOR_DIAGNOSIS, picture_format
 
 BEST = 5  # slices that are printed
-FORMATS = (".png", ".jpg", ".pdf", ".svg")
 
 
 def find(arguments: argparse.Namespace) -> None:
@@ -22,9 +20,7 @@ def find(arguments: argparse.Namespace) -> None:
     from ..scans.study import PADDING
     from ..studies.slices import read_slices
 
-    form = Path(arguments.out).suffix.lower()
-    if form not in FORMATS:
-        raise InputError(f"{arguments.out}: a picture is written as {', '.join(FORMATS)}; name --out so")
+    form = picture_format(arguments.out)
     shipped = data_file("selector")
     if arguments.selector is None and not shipped.exists():
         raise InputError(f"{shipped}: no selector is shipped with this version; name the folder of one with --selector")
@@ -38,7 +34,7 @@ def find(arguments: argparse.Namespace) -> None:
     best, phase = cosine.max(axis=1), cosine.argmax(axis=1)
     hits = [s for s in best_slices(best, BEST) if np.isfinite(best[s])]
     with written_whole(arguments.out) as temporary:
-        _picture(slices, arguments.sentence, cosine, hits).savefig(temporary, format=form[1:], dpi=150)
+        _picture(slices, arguments.sentence, cosine, hits).savefig(temporary, format=form, dpi=150)
 
     several = len(slices.phases) > 1
     if len(slices.hu) == 1:

@@ -8,6 +8,7 @@ from ..base.profiles import PROFILES
 from ..scans.conventions import LIVER_VLM_CLASSES
 from .audit import audit
 from .data import import_, phantom
+from .detect import detect
 from .doctor import doctor
 from .find import find
 from .models import evaluate, predict, train
@@ -106,6 +107,15 @@ COMMANDS = {
         option("--selector", metavar="FOLDER", help="saved towers (default: those that the book ships)"),
         option("--out", default="found.png", metavar="FILE", help="the picture: .png, .jpg, .pdf or .svg (default: "
                "found.png)"),
+    ),
+    detect: (
+        "Find what looks like a liver lesion in a CT study, with a detector that was taught on a phantom.",
+        "livervlm detect study --liver liver.nii.gz",
+        option("study", help="a folder with one DICOM series, a NIfTI file, or a folder with NC, ART, PV, DL"),
+        option("--liver", metavar="FILE", help="a mask of the liver, lesions included; what lies outside is left out"),
+        option("--model", metavar="FOLDER", help="a saved detector (default: the one that the book ships)"),
+        option("--out", default="detected.png", metavar="FILE", help="the picture: .png, .jpg, .pdf or .svg (default: "
+               "detected.png)"),
     ),
     reproduce: (
         "Run rows of the paper's tables and their controls on the phantom; the same command goes on where it stopped.",

@@ -1,10 +1,21 @@
 """What several commands share: the profile that was asked for, and what is said of every answer."""
 
 import argparse
+from pathlib import Path
 
+from ..base.errors import InputError
 from ..base.profiles import Profile, current_profile, get_profile
 
 NOT_FOR_DIAGNOSIS = "For teaching and research, not for diagnosis."
+PICTURES = (".png", ".jpg", ".pdf", ".svg")
+
+
+def picture_format(out: str) -> str:
+    """The format that the name of a picture tells."""
+    form = Path(out).suffix.lower()
+    if form not in PICTURES:
+        raise InputError(f"{out}: a picture is written as {', '.join(PICTURES)}; name --out so")
+    return form[1:]
 
 
 def chosen_profile(arguments: argparse.Namespace) -> Profile:

@@ -20,6 +20,9 @@ SEEDS = {
     "centres pool": range(8_400_000, 8_500_000),  # its test patients, inside the centre and outside
     "centres queue": range(8_500_000, 8_600_000),  # the clinical queues
     "centres development": range(8_600_000, 8_700_000),
+    "detection": range(8_700_000, 8_800_000),  # whole abdomens that a detector of liver lesions is taught on
+    "detection pool": range(8_800_000, 8_900_000),
+    "detection development": range(8_900_000, 9_000_000),
 }
 
 
