@@ -4,23 +4,19 @@ The phases of a slice are its channels.  The detector sees one slice at a time; 
 of neighbouring slices.  A score is FCOS's: the root of the probability times how central the place is in its box.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..base.compat import import_torchvision
 from ..base.device import best_device
 from ..base.errors import InputError
-from ..base.paths import folder_written_whole
 from ..scans.conventions import WINDOW
 from .encoders import build_encoder
-from .liver_vlm import read_card
+from .saved import load_model, save_model
 from .training import Batch, fit, windowed
 
 import_torchvision()
@@ -98,24 +94,12 @@ class Detector(nn.Module):
 
     def save_pretrained(self, folder: str | Path, provenance: dict | None = None) -> None:
         """Write `config.json` (readable, with where the weights come from) and `model.safetensors`."""
-        with folder_written_whole(folder) as temporary:
-            settings = {"phases": self.phases, "size": self.size}
-            text = json.dumps({"model": settings, "provenance": provenance or {}}, indent=2)
-            (temporary / "config.json").write_text(text + "\n")
-            weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-            save_file(weights, temporary / "model.safetensors")
+        save_model(self, {"phases": self.phases, "size": self.size}, folder, provenance)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "Detector":
         """Read what `save_pretrained` wrote."""
-        folder, settings = Path(folder), read_card(folder)["model"]
-        try:
-            detector, weights = cls(**settings), load_file(folder / "model.safetensors")
-            detector.load_state_dict({n: w.float() if w.is_floating_point() else w for n, w in weights.items()})
-        except (OSError, SafetensorError, RuntimeError, TypeError) as error:
-            first = str(error).splitlines()[0]
-            raise InputError(f"{folder}: model.safetensors does not fit config.json ({first}); train again") from error
-        return detector.eval()
+        return load_model(folder, lambda settings, weights: cls(**settings))
 
 
 def mirrored(images: Tensor, boxes: Tensor, across: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
