@@ -49,7 +49,10 @@ GIVEN, STILL, FOUND = "box given", "box given in one phase", "box found"
 
 @dataclass(frozen=True)
 class Found:
-    """One lesion as a detector tells it.  slices: those with a box.  box: x0, y0, x1, y1 in mm, around all of them."""
+    """One lesion as a detector tells it.
+
+    slices: those with a box.  box: x0, y0, x1, y1 in mm, the surest of its boxes, the largest where all are as sure.
+    """
 
     slices: tuple[int, ...]
     box: tuple[float, float, float, float]
@@ -59,9 +62,10 @@ class Found:
     @classmethod
     def of(cls, boxes: pd.DataFrame) -> "Found":
         """From the lines of one lesion of a table of boxes."""
-        ends = (*boxes[["x0", "y0"]].min(), *boxes[["x1", "y1"]].max())
-        score = float(boxes["score"].max()) if "score" in boxes else 1.0
-        return cls(tuple(boxes["slice"].sort_values()), tuple(map(float, ends)), score, boxes)
+        area = (boxes["x1"] - boxes["x0"]) * (boxes["y1"] - boxes["y0"])
+        told = boxes.assign(area=area, score=boxes.get("score", 1.0))
+        best = told.sort_values(["score", "area"]).iloc[-1]
+        return cls(tuple(boxes["slice"].sort_values()), tuple(map(float, best[SIDES])), float(best["score"]), boxes)
 
     def in_slice(self, number: int) -> np.ndarray:
         """Its box in a slice, (n, 4) mm, n 0 or 1."""

@@ -8,6 +8,7 @@ from ..base.profiles import PROFILES
 from ..scans.conventions import LIVER_VLM_CLASSES
 from .audit import audit
 from .data import import_, phantom
+from .demo import demo
 from .detect import detect
 from .doctor import doctor
 from .find import find
@@ -116,6 +117,15 @@ COMMANDS = {
         option("--model", metavar="FOLDER", help="a saved detector (default: the one that the book ships)"),
         option("--out", default="detected.png", metavar="FILE", help="the picture: .png, .jpg, .pdf or .svg (default: "
                "detected.png)"),
+    ),
+    demo: (
+        "Take one patient through everything: the slice that the report means, the box, the lesion, two networks' "
+        "answers, and one picture of it all.",
+        "livervlm demo",
+        option("study", nargs="?", help="as for `find` (default: a phantom patient with a report)"),
+        option("--sentence", help="one finding, as a report would say it (default: the phantom's own)"),
+        option("--out", default="demo.png", metavar="FILE", help="the picture: .png, .jpg, .pdf or .svg (default: "
+               "demo.png)"),
     ),
     reproduce: (
         "Run rows of the paper's tables and their controls on the phantom; the same command goes on where it stopped.",
