@@ -67,7 +67,7 @@
     everybody,
     ...controls.below,
     ...Object.entries(folded).map(([title, nodes]) => make("details", {}, make("summary", {}, title), ...nodes)),
-    quiet("Phantom patients, whom no network was trained on. For teaching and research, not for diagnosis."),
+    quiet("Phantom patients; neither network was trained on them. For teaching and research, not for diagnosis."),
   );
   controls.first.focus();
   const heard = { answer: answered, "over all": counted, refused: () => send((state = { ...plain })) };

@@ -31,7 +31,6 @@
   function moved(state) {
     const size = side ** 2;
     const part = (name, i) => pictures[name].data.subarray(i * size, (i + 1) * size);
-    const place = (i) => [Math.floor(i / side), i % side];
     const inside = (at) => Math.min(Math.max(at, 0), side - 1);
     const { phases, owner } = patients;
     const less = owner.findIndex((one, i) => one === state.patient && patients.part[i] === state.without);
@@ -40,12 +39,14 @@
       if (less >= 0) part("less", less * phases.length + p).forEach((value, i) => (picture[i] -= value));
       for (const [where, row, column, radius, hu] of state.paint) {
         if (where !== "all" && where !== phase) continue;
-        picture = picture.map((old, i) =>
-          (place(i)[0] - row) ** 2 + (place(i)[1] - column) ** 2 <= radius ** 2 ? hu : old,
-        );
+        for (let y = Math.max(row - radius, 0); y <= Math.min(row + radius, side - 1); y += 1) {
+          for (let x = Math.max(column - radius, 0); x <= Math.min(column + radius, side - 1); x += 1) {
+            if ((y - row) ** 2 + (x - column) ** 2 <= radius ** 2) picture[y * side + x] = hu;
+          }
+        }
       }
       const [down, right] = state.shift[phase] ?? [0, 0];
-      const from = (i) => inside(place(i)[0] - down) * side + inside(place(i)[1] - right);
+      const from = (i) => inside(Math.floor(i / side) - down) * side + inside((i % side) - right);
       if (down || right) picture = picture.map((_, i) => picture[from(i)]);
       if (state.blur[phase]) picture = blurred(blurred(picture, state.blur[phase]), state.blur[phase]);
       if (state.noise[phase]) {
