@@ -139,6 +139,8 @@ from .book.figures import reliability as reliability
 from .book.figures import say as say
 from .book.figures import similarity_matrix as similarity_matrix
 from .book.figures import type_one_rates as type_one_rates
+from .book.live import live_answer as live_answer
+from .book.live import live_panel as live_panel
 from .book.moving import interval_and_pairs as interval_and_pairs
 from .book.moving import key_slice as key_slice
 from .book.moving import map_reader as map_reader
