@@ -11,7 +11,8 @@ from ..base.paths import folder_written_whole
 from ..scans.conventions import PHASE_NAMES
 from ..scans.rois import mask_box
 from ..scans.study import PADDING, Study
-from .volumes import read_mask, read_volume, sitk
+from .reading import sitk
+from .volumes import read_mask, read_volume
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"  # DICOM PS3.4, table B.5-1
 

@@ -11,7 +11,8 @@ from ..base.errors import InputError
 from ..scans.conventions import PHASE_NAMES
 from ..scans.study import PADDING
 from .files import on_grid
-from .volumes import read_volume, sitk
+from .reading import sitk
+from .volumes import read_volume
 
 FIELD = (350.0, 420.0)  # mm: the narrowest and the usual field of view of the phantom's abdomens
 AROUND = 100.0  # mm of flanks and air at both sides of a trunk, together

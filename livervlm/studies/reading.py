@@ -1,0 +1,127 @@
+"""What reading took for granted: the lines that an importer shows beside what it read."""
+
+import logging
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..base.errors import InputError
+
+try:
+    import pydicom
+    import SimpleITK as sitk
+except ImportError as error:
+    raise InputError("reading studies needs SimpleITK and pydicom: pip install 'livervlm[studies]'") from error
+
+LARGEST = 2**30  # bytes of one volume as stored: 512 x 512 x 2048 of 16 bits
+
+
+@dataclass(frozen=True)
+class Source:
+    """Whose scan it is, as its DICOM header tells; "" where it does not.  For comparing, never for showing."""
+
+    patient: str = ""
+    study: str = ""
+    frame_of_reference: str = ""
+    series: str = ""
+    acquisition: str = ""
+    seconds: float | None = None  # since midnight, of its first slice
+    date: str = ""
+
+
+@dataclass(eq=False)
+class Reading:
+    """The report of one reading.  Its lines hold no path and no text of a header that a person wrote.
+
+    assumed: what the file leaves open and how it was taken.  left_out: what was there and is no part of it.
+    doubts: what may make the content wrong; `import_studies` refuses a row that has one.
+    """
+
+    assumed: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    source: Source = Source()
+    shown: bool = False  # doubts as Python warnings, where nobody asked for the report
+
+    def assume(self, line: str) -> None:
+        if line not in self.assumed:
+            self.assumed.append(line)
+
+    def leave_out(self, line: str) -> None:
+        self.left_out.append(line)
+
+    def doubt(self, line: str) -> None:
+        self.doubts.append(line)
+        if self.shown:
+            warnings.warn(line, stacklevel=2)
+
+    def add(self, other: "Reading", what: str) -> None:
+        """Take over the lines of a part, each after `what` it is."""
+        for name in ("assumed", "left_out", "doubts"):
+            getattr(self, name).extend(f"{what}: {line}" for line in getattr(other, name))
+
+    def lines(self) -> list[str]:
+        """All of it, as text."""
+        parts = (("doubt", self.doubts), ("assumed", self.assumed), ("left out", self.left_out))
+        return [f"{name}: {line}" for name, of in parts for line in of]
+
+
+def told(reading: Reading | None) -> Reading:
+    """The report that was asked for, else one that warns of its doubts."""
+    return Reading(shown=True) if reading is None else reading
+
+
+def check_bytes(path: str | Path, voxels: int, each: float) -> None:
+    """Refuse by the header, before anything is read, what no scan needs and no memory holds."""
+    if not 0 <= voxels * each <= LARGEST:
+        raise InputError(
+            f"{path}: its header claims {voxels * each / 2**30:.1f} GiB, over the {LARGEST / 2**30:.0f} GiB of the "
+            "largest volume; it is damaged, or crop it to the abdomen"
+        )
+
+
+@contextmanager
+def one_line(path: str | Path) -> Iterator[None]:
+    """Keep the libraries' warnings, which quote the header, off the terminal; turn their errors into a line of ours.
+
+    The error that is not ours is not chained: it may quote the header, too.
+    """
+    shown, log = sitk.ProcessObject.GetGlobalWarningDisplay(), logging.getLogger("pydicom")
+    level, checks = log.level, pydicom.config.settings.reading_validation_mode
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    log.setLevel(logging.CRITICAL + 1)
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pydicom")
+            yield
+    except InputError:
+        raise
+    except PermissionError:
+        raise InputError(f"{path}: no permission to read it") from None
+    except MemoryError:
+        raise InputError(f"{path}: does not fit into memory; crop it to the abdomen") from None
+    except (OSError, EOFError, RuntimeError, zlib.error, *DAMAGED):
+        raise InputError(
+            f"{path}: not readable: truncated, damaged, or no NIfTI or DICOM volume; copy or export it again"
+        ) from None
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+        log.setLevel(level)
+        pydicom.config.settings.reading_validation_mode = checks
+
+
+# What parsing a damaged header raises, in pydicom and here.
+DAMAGED = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    ArithmeticError,
+    NotImplementedError,
+    LookupError,
+)
