@@ -67,9 +67,7 @@ def frames_of(file: Path, header: Dataset) -> list[Frame]:
     """The frames of one file, in its order."""
     n, placed = int(header.get("NumberOfFrames") or 1), len(header.get("PerFrameFunctionalGroupsSequence") or ())
     if n > 1 and n != placed:
-        raise InputError(
-            f"{file}: {n} frames, and the header places {placed}; export it as enhanced CT or slices"
-        )
+        raise InputError(f"{file}: {n} frames, and the header places {placed}; export it as enhanced CT or slices")
     return [_frame(file, header, i) for i in range(n)]
 
 
