@@ -67,7 +67,7 @@ def frames_of(file: Path, header: Dataset) -> list[Frame]:
     """The frames of one file, in its order."""
     n, placed = int(header.get("NumberOfFrames") or 1), len(header.get("PerFrameFunctionalGroupsSequence") or ())
     if n > 1 and n != placed:
-        raise InputError(f"{file}: {n} frames, and the header places {placed}; export it as enhanced CT or slices")
+        raise InputError(f"{n} frames, and the header places {placed}; export it as enhanced CT or slices")
     return [_frame(file, header, i) for i in range(n)]
 
 
@@ -80,9 +80,9 @@ def stored_values(file: Path) -> tuple[Dataset, np.ndarray]:
     header = dcmread(file, force=True)
     shape = (int(header.get("NumberOfFrames") or 1), int(header.Rows), int(header.Columns))
     bits, signed = int(header.BitsAllocated), bool(header.get("PixelRepresentation", 0))
-    check_bytes(file, int(np.prod(shape, dtype=float)), bits / 8)
+    check_bytes(int(np.prod(shape, dtype=float)), bits / 8)
     if header.get("SamplesPerPixel", 1) != 1:
-        raise InputError(f"{file}: a picture in colour, no Hounsfield units; leave it out")
+        raise InputError("a picture in colour, no Hounsfield units; leave it out")
     syntax = header.file_meta.get("TransferSyntaxUID") if "file_meta" in header.__dict__ else None
     if syntax is not None and syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian:
         return header, _decoded(header, shape)
@@ -116,7 +116,7 @@ def hounsfield(frame: Frame, reading: Reading) -> np.ndarray:
     if frame.rescale is None:
         reading.assume("no rescale in the header: stored values are taken as Hounsfield units")
     if not slope or not np.isfinite([slope, intercept]).all():
-        raise InputError(f"{frame.file}: rescale slope {slope:g} with intercept {intercept:g}: no value can be read so")
+        raise InputError(f"rescale slope {slope:g} with intercept {intercept:g}: no value can be read so")
     hu = stored * np.float32(slope) + np.float32(intercept)
     if frame.padding:
         low, high = (slope * p + intercept for p in frame.padding)
@@ -152,7 +152,7 @@ def _check_deflated(file: Path) -> bool:
     except (InvalidDicomError, *DAMAGED_HEADER):  # a bare data set has no such information
         return False
     if deflated and file.stat().st_size * 1032 > LARGEST:
-        raise InputError(f"{file}: a deflated DICOM file over {LARGEST // 1032} bytes; export it uncompressed")
+        raise InputError(f"a deflated DICOM file over {LARGEST // 1032} bytes; export it uncompressed")
     return deflated
 
 

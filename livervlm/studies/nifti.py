@@ -60,10 +60,10 @@ def read_nifti(path: Path, reading: Reading) -> sitk.Image:
         header = _header(file.read(540))
         if header is None:
             raise EOFError
-        shape = _shape(path, header)
+        shape = _shape(header)
         kind = np.dtype(header.order + TYPES[header.datatype])
         voxels = int(np.prod(shape))
-        check_bytes(path, voxels, kind.itemsize)
+        check_bytes(voxels, kind.itemsize)
         start = int(header.offset)
         if not 0 <= start <= 2**24:
             raise EOFError
@@ -72,8 +72,8 @@ def read_nifti(path: Path, reading: Reading) -> sitk.Image:
     if len(content) < voxels * kind.itemsize:
         raise EOFError
     values = np.frombuffer(content, kind).reshape(shape[::-1]).astype(kind.newbyteorder("="), copy=False)
-    matrix, origin = _geometry(path, header, shape, reading)
-    return as_image(_rescaled(path, header, values), matrix, origin)
+    matrix, origin = _geometry(header, shape, reading)
+    return as_image(_rescaled(header, values), matrix, origin)
 
 
 def _header(head: bytes) -> Header | None:
@@ -85,7 +85,7 @@ def _header(head: bytes) -> Header | None:
     return None
 
 
-def _shape(path: Path, header: Header) -> tuple[int, int, int]:
+def _shape(header: Header) -> tuple[int, int, int]:
     axes = header.dim[0]
     size = header.dim[1 : axes + 1]
     if not 1 <= axes <= 7 or min(size) < 1:
@@ -95,17 +95,17 @@ def _shape(path: Path, header: Header) -> tuple[int, int, int]:
     if len(size) != 3 or header.datatype not in TYPES:
         values = 1 if header.datatype in TYPES else "several or complex"
         shown = " x ".join(map(str, size))
-        raise InputError(f"{path}: {shown} with {values} values a voxel is not 3D; give one phase a file")
+        raise InputError(f"{shown} with {values} values a voxel is not 3D; give one phase a file")
     return size
 
 
-def _rescaled(path: Path, header: Header, values: np.ndarray) -> np.ndarray:
+def _rescaled(header: Header, values: np.ndarray) -> np.ndarray:
     slope, intercept = header.slope, header.intercept
     if not np.isfinite([slope, intercept]).all():
         slope, intercept = 0.0, 0.0
     if slope == 0 and intercept != 0:
         raise InputError(
-            f"{path}: its header says slope 0 and intercept {intercept:g}: by the standard values are not rescaled, by "
+            f"its header says slope 0 and intercept {intercept:g}: by the standard values are not rescaled, by "
             f"the intercept {values.min():g} is {values.min() + intercept:g}; write slope 1, or no intercept"
         )
     if slope in (0, 1) and intercept == 0:
@@ -113,7 +113,7 @@ def _rescaled(path: Path, header: Header, values: np.ndarray) -> np.ndarray:
     return values * (slope if values.dtype == np.float64 else np.float32(slope)) + np.float32(intercept)
 
 
-def _geometry(path: Path, header: Header, shape: tuple, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+def _geometry(header: Header, shape: tuple, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
     """((3, 3) mm along x, y, z of the array, (3,) origin), in LPS; an error where two statements differ."""
     scale = UNITS.get(header.units & 7)
     if scale is None:
@@ -133,10 +133,10 @@ def _geometry(path: Path, header: Header, shape: tuple, reading: Reading) -> tup
     for name, matrix in told.items():
         lengths = np.linalg.norm(matrix[:, :3], axis=0)
         if not np.isfinite(matrix).all() or (lengths < 1e-6).any():
-            raise InputError(f"{path}: its {name} is no geometry; write one, or take it from the original")
+            raise InputError(f"its {name} is no geometry; write one, or take it from the original")
         if (sizes > 0).all() and np.abs(lengths / sizes - 1).max() > 0.02:
             raise InputError(
-                f"{path}: voxels of {_mm(sizes)} by its pixel sizes, of {_mm(lengths)} by its {name}; write the true "
+                f"voxels of {_mm(sizes)} by its pixel sizes, of {_mm(lengths)} by its {name}; write the true "
                 "one into both"
             )
     if len(told) == 2:
@@ -144,23 +144,21 @@ def _geometry(path: Path, header: Header, shape: tuple, reading: Reading) -> tup
         apart = np.linalg.norm((told["sform"] - told["qform"]) @ corners, axis=0).max()
         if apart > sizes.min():
             raise InputError(
-                f"{path}: qform and sform lie {apart:.1f} mm apart (first voxel at {_mm(told['qform'][:, 3])} and at "
+                f"qform and sform lie {apart:.1f} mm apart (first voxel at {_mm(told['qform'][:, 3])} and at "
                 f"{_mm(told['sform'][:, 3])}); write the true one into both"
             )
     matrix = next(iter(told.values())) * scale
     lps = np.diag([-1.0, -1.0, 1.0]) @ matrix
-    return _right_angles(path, lps[:, :3], reading), lps[:, 3]
+    return _right_angles(lps[:, :3], reading), lps[:, 3]
 
 
-def _right_angles(path: Path, matrix: np.ndarray, reading: Reading) -> np.ndarray:
+def _right_angles(matrix: np.ndarray, reading: Reading) -> np.ndarray:
     """The nearest matrix with axes at right angles, which is what rounding leaves of one."""
     lengths = np.linalg.norm(matrix, axis=0)
     left, _, right = np.linalg.svd(matrix / lengths)
     skew = np.abs(matrix / lengths - left @ right).max()
     if skew > SKEW:
-        raise InputError(
-            f"{path}: its axes are not at right angles ({skew:.3f} off); resample it upright (dcm2niix does)"
-        )
+        raise InputError(f"its axes are not at right angles ({skew:.3f} off); resample it upright (dcm2niix does)")
     if skew > 1e-4:
         reading.assume(f"axes {skew:.4f} off right angles: taken as at right angles")
     return left @ right * lengths

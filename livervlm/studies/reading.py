@@ -60,8 +60,11 @@ class Reading:
 
     def add(self, other: "Reading", what: str) -> None:
         """Take over the lines of a part, each after `what` it is."""
-        for name in ("assumed", "left_out", "doubts"):
-            getattr(self, name).extend(f"{what}: {line}" for line in getattr(other, name))
+        before = f"{what}: " if what else ""
+        self.assumed += [before + line for line in other.assumed]
+        self.left_out += [before + line for line in other.left_out]
+        for line in other.doubts:
+            self.doubt(before + line)
 
     def lines(self) -> list[str]:
         """All of it, as text."""
@@ -74,20 +77,21 @@ def told(reading: Reading | None) -> Reading:
     return Reading(shown=True) if reading is None else reading
 
 
-def check_bytes(path: str | Path, voxels: int, each: float) -> None:
+def check_bytes(voxels: int, each: float) -> None:
     """Refuse by the header, before anything is read, what no scan needs and no memory holds."""
     if not 0 <= voxels * each <= LARGEST:
         raise InputError(
-            f"{path}: its header claims {voxels * each / 2**30:.1f} GiB, over the {LARGEST / 2**30:.0f} GiB of the "
+            f"its header claims {voxels * each / 2**30:.1f} GiB, over the {LARGEST / 2**30:.0f} GiB of the "
             "largest volume; it is damaged, or crop it to the abdomen"
         )
 
 
 @contextmanager
 def one_line(path: str | Path) -> Iterator[None]:
-    """Keep the libraries' warnings, which quote the header, off the terminal; turn their errors into a line of ours.
+    """Keep the libraries' warnings, which quote the header, off the terminal; make errors a line that names `path`.
 
-    The error that is not ours is not chained: it may quote the header, too.
+    What is raised within names no file: one in a folder may be called after the patient.  A library's error is not
+    chained, as it may quote the header.
     """
     shown, log = sitk.ProcessObject.GetGlobalWarningDisplay(), logging.getLogger("pydicom")
     level, checks = log.level, pydicom.config.settings.reading_validation_mode
@@ -98,8 +102,8 @@ def one_line(path: str | Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pydicom")
             yield
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except PermissionError:
         raise InputError(f"{path}: no permission to read it") from None
     except MemoryError:

@@ -21,7 +21,7 @@ def segmented(path: Path, value: int | str | None, threshold: float | None, read
     """The chosen segments of a DICOM-SEG on its own grid, uint8.  Frames that it leaves out are empty."""
     header, stored = stored_values(path)
     names = {int(s.SegmentNumber): str(s.get("SegmentLabel", "")) for s in header.SegmentSequence}
-    numbers = _picked(path, names, value, "segment", reading)
+    numbers = _picked(names, value, "segment", reading)
     frames = frames_of(path, header)
     if header.get("SegmentationType") == "LABELMAP":
         values = np.isin(stored, numbers).astype(np.uint8)
@@ -30,7 +30,7 @@ def segmented(path: Path, value: int | str | None, threshold: float | None, read
         mine = [i for i, number in enumerate(of) if number in numbers]
         frames, values = [frames[i] for i in mine], stored[mine]
     if not len(values) or not values.any():
-        raise InputError(f"{path}: the mask is empty, its segment has no pixel; give the lesion's segment")
+        raise InputError("the mask is empty, its segment has no pixel; give the lesion's segment")
     if header.get("SegmentationType") == "FRACTIONAL":
         soft = values / float(header.get("MaximumFractionalValue") or 255)
         if threshold is None and ((soft > 0) & (soft < 1)).any():
@@ -39,13 +39,13 @@ def segmented(path: Path, value: int | str | None, threshold: float | None, read
             )
         values = (soft >= (threshold or 0.5)).astype(np.uint8)
         if not values.any():
-            raise InputError(f"{path}: the mask is empty, no voxel from {threshold or 0.5:g} up; lower the threshold")
+            raise InputError(f"the mask is empty, no voxel from {threshold or 0.5:g} up; lower the threshold")
     reading.source = Source(
         patient=str(header.get("PatientID") or "").strip(),
         study=str(header.get("StudyInstanceUID") or ""),
         frame_of_reference=str(header.get("FrameOfReferenceUID") or ""),
     )
-    return _laid(path, frames, values, reading)
+    return _laid(frames, values, reading)
 
 
 def _segment(header: Dataset, index: int) -> int:
@@ -55,47 +55,41 @@ def _segment(header: Dataset, index: int) -> int:
     raise InputError("a frame names no segment; export the segmentation again")
 
 
-def _picked(path: Path, names: dict[int, str], value: int | str | None, what: str, reading: Reading) -> list[int]:
+def _picked(names: dict[int, str], value: int | str | None, what: str, reading: Reading) -> list[int]:
     """Numbers of the parts that are meant.  Names are compared, never shown: a person wrote them."""
     have = f"it has {what}s {', '.join(map(str, sorted(names)))}"
     if isinstance(value, str):
         found = [number for number, name in names.items() if name.strip().casefold() == value.strip().casefold()]
         if len(found) != 1:
-            raise InputError(
-                f"{path}: {len(found)} {what}s have the name of mask_value; {have}; give a number or a name"
-            )
+            raise InputError(f"{len(found)} {what}s have the name of mask_value; {have}; give a number or a name")
         return found
     if value is not None and value not in names:
-        raise InputError(f"{path}: the mask is empty, no {what} {value}; {have}")
+        raise InputError(f"the mask is empty, no {what} {value}; {have}")
     if value is None and len(names) > 1:
         reading.doubt(f"{len(names)} {what}s in one mask, all taken as the lesion: name one with mask_value")
     return sorted(names) if value is None else [value]
 
 
-def _laid(path: Path, frames: Sequence[Frame], values: np.ndarray, reading: Reading) -> sitk.Image:
+def _laid(frames: Sequence[Frame], values: np.ndarray, reading: Reading) -> sitk.Image:
     """Frames, several at one place where segments overlap, on the grid that they have in common."""
     first = frames[0]
     if any(f.position is None or f.axes is None or f.spacing is None for f in frames):
-        raise InputError(
-            f"{path}: frames without position, orientation or pixel spacing; export the segmentation again"
-        )
+        raise InputError("frames without position, orientation or pixel spacing; export the segmentation again")
     if max(np.abs(f.axes - first.axes).max() for f in frames) > 0.01:
-        raise InputError(f"{path}: its frames differ in orientation; export the segmentation again")
+        raise InputError("its frames differ in orientation; export the segmentation again")
     normal = np.cross(*first.axes)
     along = np.array([f.position @ normal for f in frames])
     gaps = np.diff(np.unique(np.rint(along * 100) / 100))
     gap = min([*gaps, *([first.thickness] if first.thickness else [])], default=None)
     if gap is None:
-        raise InputError(f"{path}: one frame, and no thickness in the header; export the segmentation again")
+        raise InputError("one frame, and no thickness in the header; export the segmentation again")
     if len(gaps):
         gap = min(gaps) if np.abs(gaps / min(gaps) - np.rint(gaps / min(gaps))).max() < FAR else gap
     slot = (along - along.min()) / gap
     if np.abs(slot - np.rint(slot)).max() > FAR:
-        raise InputError(
-            f"{path}: its frames lie at uneven distances; export the segmentation on the grid of its phase"
-        )
+        raise InputError("its frames lie at uneven distances; export the segmentation on the grid of its phase")
     slot = np.rint(slot).astype(int)
-    check_bytes(path, int(slot.max() + 1) * values.shape[1] * values.shape[2], 1)
+    check_bytes(int(slot.max() + 1) * values.shape[1] * values.shape[2], 1)
     mask = np.zeros((slot.max() + 1, *values.shape[1:]), np.uint8)
     for z, frame in zip(slot, values, strict=True):
         mask[z] |= frame
@@ -108,14 +102,14 @@ def _laid(path: Path, frames: Sequence[Frame], values: np.ndarray, reading: Read
     return as_image(mask, matrix, frames[int(along.argmin())].position)
 
 
-def contoured(path: Path, header: Dataset, like: sitk.Image, value: int | str | None, reading: Reading) -> sitk.Image:
+def contoured(header: Dataset, like: sitk.Image, value: int | str | None, reading: Reading) -> sitk.Image:
     """The voxels of `like` whose middles lie within the chosen closed contours, uint8 on its grid.
 
     A contour counts for the slices nearer to it than half the distance to the next one.  Contours inside each other
     cut holes, as do the keyholes that some programs write.
     """
     names = {int(roi.ROINumber): str(roi.get("ROIName", "")) for roi in header.StructureSetROISequence}
-    numbers = _picked(path, names, value, "contour", reading)
+    numbers = _picked(names, value, "contour", reading)
     contours = [
         np.reshape(np.array(contour.ContourData, dtype=float), (-1, 3))
         for roi in header.ROIContourSequence
@@ -125,11 +119,11 @@ def contoured(path: Path, header: Dataset, like: sitk.Image, value: int | str | 
     ]
     contours = [points for points in contours if len(points) > 2]
     if not contours:
-        raise InputError(f"{path}: the mask is empty, no closed contour; give the lesion's contours")
+        raise InputError("the mask is empty, no closed contour; give the lesion's contours")
     matrix = np.reshape(like.GetDirection(), (3, 3)) * like.GetSpacing()
     index = [(points - like.GetOrigin()) @ np.linalg.inv(matrix).T for points in contours]  # x, y, z of voxels
     if max(np.ptp(points[:, 2]) for points in index) > 2 * FAR:
-        raise InputError(f"{path}: contours that are not parallel to the slices; draw them on this phase")
+        raise InputError("contours that are not parallel to the slices; draw them on this phase")
     columns, rows, depth = like.GetSize()
     planes: dict[float, np.ndarray] = {}
     for points in index:
@@ -144,7 +138,7 @@ def contoured(path: Path, header: Dataset, like: sitk.Image, value: int | str | 
         if abs(nearest - z) <= reach + 1e-6:
             mask[z] = planes[nearest]
     if not mask.any():
-        raise InputError(f"{path}: only 0 of the contours lie in the volume; they belong to another phase or patient")
+        raise InputError("only 0 of the contours lie in the volume; they belong to another phase or patient")
     outside = np.mean((levels < -0.5) | (levels > depth - 0.5))
     if outside:
         reading.doubt(

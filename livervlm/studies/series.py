@@ -107,29 +107,25 @@ def the_series(folder: Path, reading: Reading) -> list[Frame]:
     n = sum(len(series.frames) for series in found.series)
     if found.broken:
         raise InputError(
-            f"{folder}: {found.broken} DICOM files beside its {n} slices are no whole images; copy "
+            f"{found.broken} DICOM files beside its {n} slices are no whole images; copy "
             "them again, or move what is not a slice elsewhere"
         )
     if found.lost:
         raise InputError(
-            f"{folder}: {found.lost} files with the name of a slice beside its {n} slices are empty or no DICOM "
+            f"{found.lost} files with the name of a slice beside its {n} slices are empty or no DICOM "
             "(pointers, error pages?); fetch or copy them again, or move what is not a slice elsewhere"
         )
     if not found.series:
         pictures = [header for header in found.objects.values() if "Rows" in header]
         if pictures:
-            raise InputError(
-                f"{folder}: modality {modality(pictures[0])} is not CT; give a CT series, in Hounsfield units"
-            )
-        raise InputError(f"{folder}: no DICOM image in this folder")
+            raise InputError(f"modality {modality(pictures[0])} is not CT; give a CT series, in Hounsfield units")
+        raise InputError("no DICOM image in this folder")
     if len(found.series) > 1:
         counts = " and ".join(str(len(series.frames)) for series in found.series)
         if len({series.frames[0].tags["series"] for series in found.series}) > 1:
-            raise InputError(
-                f"{folder}: {len(found.series)} DICOM series, of {counts} slices; put each in its own folder"
-            )
+            raise InputError(f"{len(found.series)} DICOM series, of {counts} slices; put each in its own folder")
         raise InputError(
-            f"{folder}: its slices differ in {found.series[0].why}: {counts} slices; put each in its own folder, move "
+            f"its slices differ in {found.series[0].why}: {counts} slices; put each in its own folder, move "
             "what is no slice elsewhere"
         )
     for kind, number in sorted(found.left_out.items()):

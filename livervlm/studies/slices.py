@@ -10,8 +10,9 @@ from scipy.ndimage import binary_opening, label
 from ..base.errors import InputError
 from ..scans.conventions import PHASE_NAMES
 from ..scans.study import PADDING
+from .acquisitions import doubt_phases
 from .files import on_grid
-from .reading import sitk
+from .reading import Reading, sitk, told
 from .volumes import read_volume
 
 FIELD = (350.0, 420.0)  # mm: the narrowest and the usual field of view of the phantom's abdomens
@@ -38,24 +39,29 @@ class AxialSlices:
     spacing: tuple[float, float, float]
 
 
-def read_slices(path: str | Path, size: int = 64) -> AxialSlices:
+def read_slices(path: str | Path, size: int = 64, reading: Reading | None = None) -> AxialSlices:
     """Read a study of one phase, as `read_volume` does, or a folder with one or more of NC, ART, PV and DL, each a
     folder of DICOM or a file such as NC.nii.gz; further phases are resampled (linear) onto the grid of the last.
 
     Each slice becomes `size` x `size` pixels.  A new pixel is the mean over its area, as a scanner's larger pixel would
     be; where the picture ends it is air, -1024 HU.  The field of view is the picture's own where that is a square as
     wide as the phantom's are.  Of a wider picture it is what the body needs, around the trunk's middle; a narrower one
-    is padded.
+    is padded.  reading: gets a line for all that was assumed, left out or is doubtful.
 
     Raises `InputError` as `read_volume` does, except for a single slice, and where there is no body in the picture.
     """
     path = Path(path)
     files = {p: file for p in PHASE_NAMES for file in (path / p, path / f"{p}.nii.gz") if file.exists()} or {"": path}
     last = [*files][-1]
-    grid = read_volume(files[last], least=1)
+    reading = told(reading)
+    parts = {p: Reading() for p in files}
+    grid = read_volume(files[last], 1, parts[last])
     spacing = grid.GetSpacing()[::-1]
-    full = {p: on_grid(read_volume(file, least=1), grid) for p, file in files.items() if p != last}
+    full = {p: on_grid(read_volume(file, 1, parts[p]), grid) for p, file in files.items() if p != last}
     full[last] = sitk.GetArrayFromImage(grid)
+    for phase, part in parts.items():
+        reading.add(part, phase)
+    doubt_phases({p: part.source for p, part in parts.items()}, full, set(), reading)
     try:
         corner, side = field_of_view(full[last], spacing)
     except InputError as error:

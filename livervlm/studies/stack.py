@@ -1,6 +1,6 @@
 """DICOM frames become a volume: an even stack along its normal, upright where the gantry was tilted."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 from scipy.ndimage import affine_transform
@@ -14,19 +14,19 @@ TOLERANCE = 0.01  # of the slice spacing: how far a slice may lie from its place
 ROUNDED = 0.06  # mm: the same where a header rounds positions to 0.1 mm, up to a tenth of the spacing
 
 
-def volume(path: Path, frames: list[Frame], reading: Reading) -> sitk.Image:
+def volume(frames: list[Frame], reading: Reading) -> sitk.Image:
     """int16 HU of the frames of one series, in any order; raises `InputError` where they are no even stack."""
     first = frames[0]
     for name, what in (("position", "position"), ("axes", "orientation"), ("spacing", "pixel spacing")):
         missing = sum(getattr(frame, name) is None for frame in frames)
         if missing:
-            raise InputError(f"{path}: {missing} of its {len(frames)} slices tell no {what}; export the series again")
-    check_bytes(path, len(frames) * first.shape[0] * first.shape[1], 2)
+            raise InputError(f"{missing} of its {len(frames)} slices tell no {what}; export the series again")
+    check_bytes(len(frames) * first.shape[0] * first.shape[1], 2)
     normal = np.cross(*first.axes)
     positions = np.array([frame.position for frame in frames])  # (n, 3) mm
     order = np.argsort(positions @ normal, kind="stable")
     frames, positions = [frames[i] for i in order], positions[order]
-    step = _step(path, frames, positions, normal, reading)
+    step = _step(frames, positions, normal, reading)
     _tell(frames, reading)
     hu = np.stack([hounsfield(frame, reading) for frame in frames])  # (Z, Y, X)
     forget()
@@ -35,7 +35,7 @@ def volume(path: Path, frames: list[Frame], reading: Reading) -> sitk.Image:
     sideways = step - (step @ normal) * normal
     if np.linalg.norm(sideways) <= _tolerance(np.linalg.norm(step)) / max(len(frames) - 1, 1) or len(frames) < 2:
         return as_image(hu, matrix - np.outer(sideways, (0, 0, 1)), positions[0])
-    return _upright(path, hu, matrix, positions[0], frames[0].tilt, reading)
+    return _upright(hu, matrix, positions[0], frames[0].tilt, reading)
 
 
 def as_image(array: np.ndarray, matrix: np.ndarray, origin: np.ndarray) -> sitk.Image:
@@ -52,7 +52,7 @@ def _tolerance(spacing: float) -> float:
     return max(TOLERANCE * spacing, min(ROUNDED, spacing / 10))
 
 
-def _step(path: Path, frames: list[Frame], positions: np.ndarray, normal: np.ndarray, reading: Reading) -> np.ndarray:
+def _step(frames: list[Frame], positions: np.ndarray, normal: np.ndarray, reading: Reading) -> np.ndarray:
     """(3,) mm from a slice to the next: one for all, or an error that says where it is another."""
     n = len(frames)
     if n < 2:
@@ -63,17 +63,17 @@ def _step(path: Path, frames: list[Frame], positions: np.ndarray, normal: np.nda
     usual = np.median(gaps)
     worst = np.abs(gaps - usual).argmax()
     if gaps.min() <= TOLERANCE * usual or usual <= 0:
-        raise InputError(f"{path}: two slices at one position; put each phase or reconstruction in its own folder")
+        raise InputError("two slices at one position; put each phase or reconstruction in its own folder")
     number = np.arange(n) - (n - 1) / 2
     step = number @ positions / (number @ number)  # least squares
     off = np.abs(positions - positions.mean(axis=0) - np.outer(number, step))
     if (np.abs(off @ np.abs(normal)) > _tolerance(usual)).any():
         raise InputError(
-            f"{path}: {gaps[worst]:g} mm between slices {worst + 1} and {worst + 2} of {n}, else "
+            f"{gaps[worst]:g} mm between slices {worst + 1} and {worst + 2} of {n}, else "
             f"{usual:g} mm; slices are missing or uneven: copy the series again or export it evenly spaced"
         )
     if off.max() > _tolerance(usual):
-        raise InputError(f"{path}: slices lie up to {off.max():.1f} mm beside their stack; export the series again")
+        raise InputError(f"slices lie up to {off.max():.1f} mm beside their stack; export the series again")
     if off.max() > TOLERANCE * usual:
         reading.assume(f"slices up to {off.max():.2f} mm off their places: rounded in the header, taken as even")
     return step
@@ -81,7 +81,8 @@ def _step(path: Path, frames: list[Frame], positions: np.ndarray, normal: np.nda
 
 def _tell(frames: list[Frame], reading: Reading) -> None:
     """What the header says of the stack, set against what its positions say."""
-    reading.source = frames[0].source
+    times = [frame.source.seconds for frame in frames if frame.source.seconds is not None]
+    reading.source = replace(frames[0].source, seconds=min(times, default=None))
     thick = [frame.thickness for frame in frames if frame.thickness]
     if len({frame.rescale for frame in frames}) > 1:
         reading.assume("rescale differs between slices: each by its own")
@@ -93,9 +94,7 @@ def _tell(frames: list[Frame], reading: Reading) -> None:
         reading.assume(f"{len(frames)} frames of a multi-frame file, sorted by position")
 
 
-def _upright(
-    path: Path, hu: np.ndarray, matrix: np.ndarray, origin: np.ndarray, told: float, reading: Reading
-) -> sitk.Image:
+def _upright(hu: np.ndarray, matrix: np.ndarray, origin: np.ndarray, told: float, reading: Reading) -> sitk.Image:
     """Resample a sheared stack onto axes of the patient, linear; air where it does not reach.
 
     The shear is believed where the header says it twice: the gantry's tilt, or slices that are tilted themselves and
@@ -106,7 +105,7 @@ def _upright(
     along_table = np.abs(step[:2]).max() < 0.02 * abs(step[2])
     if abs(abs(told) - tilt) > 1 and not along_table:
         raise InputError(
-            f"{path}: gantry tilted by {tilt:.1f} degrees as its positions say, by {told:.1f} as its header says; "
+            f"gantry tilted by {tilt:.1f} degrees as its positions say, by {told:.1f} as its header says; "
             "export the series again, or resample it upright (dcm2niix does)"
         )
     corners = np.array(np.meshgrid(*((0, n - 1) for n in hu.shape[::-1]))).reshape(3, -1)
@@ -116,7 +115,7 @@ def _upright(
     spacing = np.abs(matrix[np.arange(3), nearest])
     low, high = reached.min(axis=0), reached.max(axis=0)
     size = np.floor((high - low) / spacing + 1e-6).astype(int) + 1  # x, y, z
-    check_bytes(path, int(np.prod(size, dtype=float)), 2)
+    check_bytes(int(np.prod(size, dtype=float)), 2)
     back = np.linalg.inv(matrix)  # mm -> x, y, z of the array
     turn = (back * spacing)[::-1, ::-1]
     start = (back @ (low - origin))[::-1]

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..base.errors import InputError
 from ..scans.study import PADDING
-from .masks import chosen, dicom_mask, moved, one_piece
+from .masks import check_place, chosen, dicom_mask, one_piece
 from .reading import Reading, one_line, sitk, told
 from .stored import read_stored
 
@@ -24,7 +23,8 @@ def read_volume(path: str | Path, least: int = 2, reading: Reading | None = None
     themselves, for several series or acquisitions in a folder, and for DICOM slices missing, doubled or uneven.
     """
     path, reading = Path(path), told(reading)
-    image = read_stored(path, least, reading)
+    with one_line(path):
+        image = read_stored(path, least, reading)
     values = sitk.GetArrayViewFromImage(image)
     _doubt_values(values, reading)
     if _lost_geometry(image):
@@ -43,6 +43,7 @@ def read_mask(
     value: int | str | None = None,
     threshold: float | None = None,
     piece: int | None = None,
+    phase: sitk.Image | None = None,
     reading: Reading | None = None,
 ) -> sitk.Image:
     """Read where one lesion is, on the grid of `like`: uint8, 0 or 1, resampled (nearest neighbour) where need be.
@@ -51,22 +52,23 @@ def read_mask(
     value: which label of several, by its number, or by the name of a segment or contour; without it all of them.
     threshold: from which value on a soft map is the lesion; of a fractional DICOM-SEG, between 0 and 1.
     piece: which of several pieces that do not touch, 1 the largest; 0 all as one lesion.
+    phase: the volume of the phase on which it was drawn, where that is not `like`.
 
     Several labels without `value`, a soft map without `threshold` (half of its largest value is taken), several
-    pieces without `piece` (all are taken), or a part outside `like` are doubts in `reading`.  Raises `InputError`
-    where the mask is empty or most of it lies outside `like`.
+    pieces without `piece` (all are taken), a part outside its phase, or a header that is not its phase's, are doubts in
+    `reading`.  Raises `InputError` where the mask is empty or most of it lies outside.
     """
     path, reading = Path(path), told(reading)
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
+    phase = like if phase is None else phase
     with one_line(path):
-        lesion = dicom_mask(path, like, value, threshold, reading)
-    if lesion is None:
-        image = read_stored(path, 1, reading)
-        lesion = sitk.GetImageFromArray(chosen(path, sitk.GetArrayViewFromImage(image), value, threshold, reading))
-        lesion.CopyInformation(image)
-    lesion = one_piece(path, lesion, piece, reading)
-    return moved(path, lesion, like, reading)
+        lesion = dicom_mask(path, phase, value, threshold, reading)
+        if lesion is None:
+            image = read_stored(path, 1, reading)
+            lesion = sitk.GetImageFromArray(chosen(sitk.GetArrayViewFromImage(image), value, threshold, reading))
+            lesion.CopyInformation(image)
+        lesion = one_piece(lesion, piece, reading)
+        check_place(lesion, phase, reading)
+        return sitk.Resample(lesion, like, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
 
 
 def _doubt_values(values: np.ndarray, reading: Reading) -> None:
