@@ -108,7 +108,7 @@ def test_qform_alone_and_beside_an_equal_sform(tmp_path):
         ({"qform": ((0, 0, 0), (11, 22, -33.0))}, "qform and sform lie .* mm apart"),
         ({"pixdim": (1, 1, 1, 1, 0, 0, 0, 0)}, "1 x 1 x 1 mm by its pixel sizes, of 0.7 x 0.8 x 2.5 mm by its sform"),
         ({"sform": np.zeros((3, 4))}, "its sform is no geometry"),
-        ({"sform": RAS + [[0, 0.1, 0, 0], [0] * 4, [0] * 4]}, "not at right angles"),
+        ({"sform": RAS + 0.1 * np.eye(3, 4, 1) * [1, 1, 0, 0]}, "not at right angles"),
         ({"slope": 0, "intercept": -1024}, "slope 0 and intercept -1024: .* -1000 is -2024"),
         ({"dim": (4, 24, 20, 4, 2, 1, 1, 1)}, "24 x 20 x 4 x 2 with 1 values a voxel is not 3D"),
         ({"dim": (3, 24, 20, 32000, 1, 1, 1, 1)}, "not readable: truncated"),
