@@ -126,3 +126,30 @@ def test_a_soft_map_in_a_row(scans):
     )
     small, large = (len(import_studies(table(scans, mask_threshold=t), 16, progress=False)) for t in (0.6, 0.1))
     assert small < large
+
+
+def test_what_is_taken_for_granted_is_said(scans, capsys):
+    scan = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(scans / "ART")))
+    sitk.WriteImage(scan[2:, 1:, :], scans / "art.nii.gz")
+    readings = {}
+    lesions = import_studies(table(scans, ART="art.nii.gz"), 16, progress=False, readings=readings)
+    assert readings[2].lines() == ["assumed: ART: resampled (linear) onto the grid of PV"]
+    row = {"patient": "c", "label": "HCC", **{p: p for p in TIMES}, "box": "3:8,11:26,15:28", "group": 1}
+    pd.concat([pd.read_csv(table(scans)), pd.DataFrame([row])]).to_csv(scans / "t.csv", index=False)
+    arguments = ["import", str(scans / "t.csv"), "--out", str(scans / "o.st"), "--size", "16"]
+    assert cli.main(arguments) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "rows 2-3: left out: its mask, as other rows have a box: the set has no masks" in said
+    box = "the box is in voxels of PV turned upright, from the feet, the front and the right"
+    assert f"row 4: assumed: {box}" in said
+    assert len(lesions.mask_names) == 1
+
+
+def test_a_scan_is_not_overwritten(scans, capsys):
+    before = (scans / "mask.nii.gz").read_bytes()
+    arguments = ["import", str(table(scans)), "--size", "16", "--out"]
+    assert cli.main([*arguments, str(scans / "mask.nii.gz")]) == 2
+    assert "already there, and no data set" in capsys.readouterr().err
+    assert (scans / "mask.nii.gz").read_bytes() == before
+    assert cli.main([*arguments, str(scans / "o.st")]) == 0
+    assert cli.main([*arguments, str(scans / "o.st")]) == 0  # a set may be made anew

@@ -161,3 +161,12 @@ def test_a_small_file_that_unpacks_to_much_is_read_no_further_than_its_header_sa
     same(tmp_path / "bomb.nii.gz")
     assert 0 <= min(asked) <= max(asked) <= HU.nbytes
     assert LARGEST == 2**30
+
+
+def test_native_libraries_say_nothing(tmp_path, capfd):
+    sitk.WriteImage(sitk.GetImageFromArray(HU), tmp_path / "ct.mha")
+    whole = (tmp_path / "ct.mha").read_bytes()
+    for end in (len(whole) // 2, 100, 3):
+        (tmp_path / "ct.mha").write_bytes(whole[:end])
+        fails("not readable: truncated", read_volume, tmp_path / "ct.mha")
+    assert capfd.readouterr() == ("", "")

@@ -47,6 +47,7 @@ def import_(arguments: argparse.Namespace) -> None:
     from ..studies.manifest import import_studies
 
     size = arguments.size or chosen_profile(arguments).size
+    _no_other_file(arguments.out)
     readings = {}
     lesions = import_studies(
         arguments.manifest,
@@ -65,3 +66,14 @@ def import_(arguments: argparse.Namespace) -> None:
             rows_by_line.setdefault(line, []).append(row)
     for line, rows in rows_by_line.items():
         print(f"{shortened(rows)}: {line}")
+
+
+def _no_other_file(out: str) -> None:
+    """A set may replace a set; whatever else has that name, a scan perhaps, stays."""
+    from ..scans.lesions import LesionSet
+
+    if Path(out).exists():
+        try:
+            LesionSet.load(out)
+        except InputError:
+            raise InputError(f"{out}: already there, and no data set of this program; name a new file") from None

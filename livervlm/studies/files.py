@@ -13,7 +13,7 @@ from ..scans.conventions import PHASE_NAMES
 from ..scans.rois import mask_box
 from ..scans.study import PADDING, Study
 from .acquisitions import doubt_mask, doubt_phases
-from .masks import pieces
+from .masks import pieces, same_grid
 from .reading import Reading, sitk, told
 from .volumes import read_mask, read_volume
 
@@ -58,10 +58,13 @@ def read_study(
     grid = read_volume(phases[reference], reading=parts[reference])
     if box is not None:
         _check_box(box, grid.GetSize()[::-1])
+        reading.assume(f"the box is in voxels of {reference} turned upright, from the feet, the front and the right")
     volumes, own = {}, {}
     for p in names:
         image = grid if p == reference else read_volume(phases[p], reading=parts[p])
         volumes[p] = on_grid(image, grid)
+        if not same_grid(image, grid):
+            parts[p].assume(f"resampled (linear) onto the grid of {reference}")
         reading.add(parts[p], p)
         if p in masks:
             part = Reading()

@@ -22,12 +22,11 @@ from pydicom.uid import (
 
 from ..base.errors import InputError
 from ..scans.study import PADDING
-from .reading import DAMAGED, LARGEST, Reading, Source, check_bytes, sitk
+from .reading import DAMAGED, LARGEST, Reading, Source, check_bytes, silence, sitk
 
 TISSUE = (-900.0, 3000.0)  # HU between which a padding value may be tissue
 PIXELS = (0x7FE0, 0x0010)
 UNDEFINED = 0xFFFFFFFF  # length of what is compressed
-DAMAGED_HEADER = (EOFError, RuntimeError, *DAMAGED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +148,7 @@ def _check_deflated(file: Path) -> bool:
     """Whether a file is deflated.  It grows up to 1032 times, and pydicom inflates all of it: too much is refused."""
     try:
         deflated = read_file_meta_info(file).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
-    except (InvalidDicomError, *DAMAGED_HEADER):  # a bare data set has no such information
+    except (InvalidDicomError, *DAMAGED):  # a bare data set has no such information
         return False
     if deflated and file.stat().st_size * 1032 > LARGEST:
         raise InputError(f"a deflated DICOM file over {LARGEST // 1032} bytes; export it uncompressed")
@@ -168,7 +167,7 @@ def _decoded(header: Dataset, shape: tuple[int, int, int]) -> np.ndarray:
     bare.file_meta.TransferSyntaxUID = header.file_meta.TransferSyntaxUID
     bare.file_meta.MediaStorageSOPClassUID = bare.SOPClassUID
     bare.file_meta.MediaStorageSOPInstanceUID = bare.SOPInstanceUID
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, silence():
         bare.save_as(Path(scratch) / "frames.dcm", enforce_file_format=True)
         values = sitk.GetArrayFromImage(sitk.ReadImage(Path(scratch) / "frames.dcm"))
     if values.size != np.prod(shape):

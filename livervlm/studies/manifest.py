@@ -89,6 +89,10 @@ def import_studies(
             if readings is not None:
                 readings[row.number] = reading
     masked = all(r.masks for r in rois)
+    if not masked and readings is not None:
+        for row in rows:
+            if row.masks:
+                readings[row.number].leave_out("its mask, as other rows have a box: the set has no masks")
     return LesionSet(
         hu=np.concatenate([r.hu for r in rois]),
         label=np.repeat(label, slices),

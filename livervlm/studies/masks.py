@@ -16,6 +16,7 @@ LEAST = 5  # voxels: below it a mask is a click or an accident
 STRAY = 5  # voxels of a piece that is left out beside one of twenty times as many
 OUTSIDE = 0.01  # share of a mask that may lie outside its volume
 EDGE = 1e-4  # voxels
+NEAR = 0.01  # mm
 
 
 def pieces(mask: np.ndarray) -> list[np.ndarray]:
@@ -127,15 +128,22 @@ def check_place(lesion: sitk.Image, phase: sitk.Image, reading: Reading) -> None
         )
     elif outside:
         reading.leave_out(f"{outside:.1%} of the mask, outside the volume")
+    if not same_grid(sitk.DICOMOrient(lesion, "LPS"), phase):
+        reading.assume("the mask lies on another grid than its phase: resampled, nearest neighbour")
     sizes = (lesion.GetSize(), phase.GetSize())
     if sorted(sizes[0]) == sorted(sizes[1]):
         mine, its = (_corners(image) for image in (lesion, phase))
         apart = np.linalg.norm(mine[:, None] - its, axis=2).min(axis=1).max()
-        if apart > 0.1 * min(phase.GetSpacing()) + 0.01:
+        if apart > 0.1 * min(phase.GetSpacing()) + NEAR:
             reading.doubt(
                 f"the mask has the volume's number of voxels, but by its header lies up to {apart:.1f} mm elsewhere: "
                 "one of the two headers is wrong, or it belongs to another phase"
             )
+
+
+def same_grid(one: sitk.Image, two: sitk.Image) -> bool:
+    """Whether two images have their voxels at the same places, up to rounding."""
+    return one.GetSize() == two.GetSize() and bool(np.abs(_corners(one) - _corners(two)).max() < NEAR)
 
 
 def _corners(image: sitk.Image) -> np.ndarray:

@@ -1,6 +1,9 @@
 """What reading took for granted: the lines that an importer shows beside what it read."""
 
 import logging
+import os
+import struct
+import sys
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -13,9 +16,15 @@ from ..base.errors import InputError
 try:
     import pydicom
     import SimpleITK as sitk
+    from pydicom.errors import BytesLengthException
 except ImportError as error:
     raise InputError("reading studies needs SimpleITK and pydicom: pip install 'livervlm[studies]'") from error
 
+# What parsing a damaged file raises, in pydicom and here.
+DAMAGED = (
+    *(EOFError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, NotImplementedError),
+    *(zlib.error, struct.error, BytesLengthException),
+)
 LARGEST = 2**30  # bytes of one volume as stored: 512 x 512 x 2048 of 16 bits
 
 
@@ -108,7 +117,7 @@ def one_line(path: str | Path) -> Iterator[None]:
         raise InputError(f"{path}: no permission to read it") from None
     except MemoryError:
         raise InputError(f"{path}: does not fit into memory; crop it to the abdomen") from None
-    except (OSError, EOFError, RuntimeError, zlib.error, *DAMAGED):
+    except (OSError, *DAMAGED):
         raise InputError(
             f"{path}: not readable: truncated, damaged, or no NIfTI or DICOM volume; copy or export it again"
         ) from None
@@ -118,14 +127,15 @@ def one_line(path: str | Path) -> Iterator[None]:
         pydicom.config.settings.reading_validation_mode = checks
 
 
-# What parsing a damaged header raises, in pydicom and here.
-DAMAGED = (
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    ArithmeticError,
-    NotImplementedError,
-    LookupError,
-)
+@contextmanager
+def silence() -> Iterator[None]:
+    """What native code writes to standard error by itself goes nowhere: ITK's MetaImage names files there."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

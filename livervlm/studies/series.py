@@ -13,8 +13,8 @@ from pydicom import Dataset
 from pydicom.uid import UID
 
 from ..base.errors import InputError
-from .frames import DAMAGED_HEADER, Frame, forget, frames_of, read_header, stored_values
-from .reading import Reading
+from .frames import Frame, forget, frames_of, read_header, stored_values
+from .reading import DAMAGED, Reading
 
 CT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")  # PS3.4, B.5
 SIDE_PICTURES = {"LOCALIZER": "localizer", "SCREEN SAVE": "screen save", "DOSE_INFO": "dose report"}
@@ -89,7 +89,7 @@ def sort_folder(folder: Path) -> Sorted:
             else:
                 frames += frames_of(file, header)
                 found.objects[file] = header if header.get("Modality") not in (None, "", "CT") else Dataset()
-        except DAMAGED_HEADER:
+        except DAMAGED:
             found.broken += 1
     shapes = {_shape_of(frame.file) for frame in frames}
     for file in others:

@@ -11,6 +11,7 @@ from .frames import Frame, forget, hounsfield
 from .reading import Reading, check_bytes, sitk
 
 TOLERANCE = 0.01  # of the slice spacing: how far a slice may lie from its place
+FARTHEST = 1e6  # mm
 ROUNDED = 0.06  # mm: the same where a header rounds positions to 0.1 mm, up to a tenth of the spacing
 
 
@@ -40,10 +41,12 @@ def volume(frames: list[Frame], reading: Reading) -> sitk.Image:
 
 def as_image(array: np.ndarray, matrix: np.ndarray, origin: np.ndarray) -> sitk.Image:
     """(Z, Y, X) values with mm along x, y, z of the array as the columns of a (3, 3) matrix, in LPS."""
+    if np.abs(origin).max() > FARTHEST:
+        raise InputError("its first voxel lies kilometres away; the header is damaged, export it again")
     image = sitk.GetImageFromArray(array)
     spacing = np.linalg.norm(matrix, axis=0)
     image.SetSpacing(spacing.tolist())
-    image.SetDirection((matrix / spacing).ravel().tolist())
+    image.SetDirection((matrix / spacing).round(12).ravel().tolist())  # ITK's decomposition trips over 1e-300
     image.SetOrigin(np.asarray(origin, dtype=float).tolist())
     return image
 

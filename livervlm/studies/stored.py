@@ -7,7 +7,7 @@ import numpy as np
 from ..base.errors import InputError
 from .frames import frames_of, read_header
 from .nifti import is_nifti, read_nifti
-from .reading import Reading, check_bytes, sitk
+from .reading import Reading, check_bytes, silence, sitk
 from .series import CT, is_dicom, modality, sop_class, the_series
 from .stack import volume
 
@@ -23,7 +23,8 @@ def read_stored(path: Path, least: int, reading: Reading) -> sitk.Image:
     elif is_nifti(path):
         image = read_nifti(path, reading)
     else:
-        image = _itk_file(path)
+        with silence():
+            image = _itk_file(path)
     values = sitk.GetArrayViewFromImage(image)
     broken = 0 if values.dtype.kind in "iu" else np.count_nonzero(~np.isfinite(values))
     if broken:
