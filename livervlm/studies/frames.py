@@ -107,7 +107,7 @@ def hounsfield(frame: Frame, reading: Reading) -> np.ndarray:
 
     MONOCHROME1 tells how to show a picture, not what its values are (DICOM PS3.3, C.7.6.3.1.2).
     """
-    header, values = _kept(frame.file)
+    header, values = kept_values(frame.file)
     stored = values[frame.index]
     if header.get("PhotometricInterpretation") == "MONOCHROME1":
         reading.assume("MONOCHROME1, a picture to be shown inverted: its values are taken as they are stored")
@@ -118,7 +118,6 @@ def hounsfield(frame: Frame, reading: Reading) -> np.ndarray:
         raise InputError(f"rescale slope {slope:g} with intercept {intercept:g}: no value can be read so")
     hu = stored * np.float32(slope) + np.float32(intercept)
     if frame.padding:
-        low, high = (slope * p + intercept for p in frame.padding)
         modulus = 1 << int(header.BitsAllocated)
         first, last = (p % modulus for p in frame.padding)  # written signed beside unsigned data, or the reverse
         pad = (stored.astype(np.int64) % modulus >= first) & (stored.astype(np.int64) % modulus <= last)
@@ -133,15 +132,15 @@ def hounsfield(frame: Frame, reading: Reading) -> np.ndarray:
     return np.rint(hu).clip(PADDING, np.iinfo(np.int16).max).astype(np.int16)
 
 
-@lru_cache(maxsize=2)
-def _kept(file: Path) -> tuple[Dataset, np.ndarray]:
-    """The values of the file that was read last: a file of many frames is decoded once."""
+@lru_cache(maxsize=1)
+def kept_values(file: Path) -> tuple[Dataset, np.ndarray]:
+    """`stored_values` of the file that was read last: one of many frames is decoded once.  Call `forget` afterwards."""
     return stored_values(file)
 
 
 def forget() -> None:
     """Give the last file's memory back."""
-    _kept.cache_clear()
+    kept_values.cache_clear()
 
 
 def _check_deflated(file: Path) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..base.progress import bar
-from ..scans.conventions import LIVER_VLM_CLASSES, PHASE_NAMES
+from ..scans.conventions import CLASS_NAMES, LIVER_VLM_CLASSES, PHASE_NAMES
 from ..scans.lesions import LesionSet, assign_groups
 from ..scans.rois import extract_rois
 from .files import lesions_apart, read_study
@@ -177,7 +177,7 @@ def _parse(
     if not cells["patient"]:
         raise InputError("patient is empty; give any text, the same for all lesions of a patient")
     if cells["label"] not in classes:
-        near = get_close_matches(cells["label"].upper(), [c.upper() for c in classes], cutoff=0.7)
+        near = get_close_matches(cells["label"].upper(), [c.upper() for c in (*classes, *CLASS_NAMES)], cutoff=0.7)
         slip = f" {cells['label']!r}" if near else ""  # else it may be another column's text, a name
         raise InputError(f"label{slip} is not in the classes {', '.join(classes)}")
     for phase in phases:

@@ -13,7 +13,7 @@ from pydicom import Dataset
 from pydicom.uid import UID
 
 from ..base.errors import InputError
-from .frames import Frame, forget, frames_of, read_header, stored_values
+from .frames import Frame, forget, frames_of, kept_values, read_header
 from .reading import DAMAGED, Reading
 
 CT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")  # PS3.4, B.5
@@ -189,10 +189,12 @@ def _split(frames: list[Frame], left_out: Counter) -> list[Series]:
     for name, common in COMMON.items():
         groups = [part for group in groups for part in _parts(group, _by(group.frames, common), name)]
     whole = []
-    for group in groups:
-        group.frames = _without_copies(group.frames, left_out)
-        whole += _apart(group)
-    forget()
+    try:
+        for group in groups:
+            group.frames = _without_copies(group.frames, left_out)
+            whole += _apart(group)
+    finally:
+        forget()
     return whole
 
 
@@ -218,7 +220,7 @@ def _without_copies(frames: list[Frame], left_out: Counter) -> list[Frame]:
         pictures = set()
         for frame in same:
             if len(same) > 1 and frame.position is not None:
-                picture = (stored_values(frame.file)[1][frame.index].tobytes(), frame.rescale)
+                picture = (kept_values(frame.file)[1][frame.index].tobytes(), frame.rescale)
                 if picture in pictures:
                     left_out["identical copy"] += 1
                     continue

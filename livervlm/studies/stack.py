@@ -29,8 +29,10 @@ def volume(frames: list[Frame], reading: Reading) -> sitk.Image:
     frames, positions = [frames[i] for i in order], positions[order]
     step = _step(frames, positions, normal, reading)
     _tell(frames, reading)
-    hu = np.stack([hounsfield(frame, reading) for frame in frames])  # (Z, Y, X)
-    forget()
+    try:
+        hu = np.stack([hounsfield(frame, reading) for frame in frames])  # (Z, Y, X)
+    finally:
+        forget()
     rows, columns = first.spacing
     matrix = np.column_stack([first.axes[0] * columns, first.axes[1] * rows, step])  # mm along x, y, z of the array
     sideways = step - (step @ normal) * normal
