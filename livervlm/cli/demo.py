@@ -1,6 +1,7 @@
 """One patient through everything: `livervlm demo`."""
 
 import argparse
+import sys
 import textwrap
 from typing import NamedTuple
 
@@ -68,9 +69,13 @@ def _phantom(sentence: str | None) -> Asked:
 
 
 def _study(path: str, sentence: str | None) -> Asked:
+    from ..studies.reading import Reading
     from ..studies.slices import read_slices
 
-    slices = read_slices(path)
+    reading = Reading()
+    slices = read_slices(path, reading=reading)
+    for line in reading.lines():
+        print(line, file=sys.stderr)  # beside the answer, not in it
     return Asked(dict(slices.full), slices.spacing, slices.corner, slices.side, None, sentence, ())
 
 

@@ -1,6 +1,7 @@
 """Detection of liver lesions: `livervlm detect`."""
 
 import argparse
+import sys
 
 from ..base.errors import InputError
 from .shared import NOT_FOR_DIAGNOSIS, picture_format
@@ -13,6 +14,7 @@ def detect(arguments: argparse.Namespace) -> None:
     from ..base.paths import data_file, written_whole
     from ..evaluation.detection import in_liver, joined
     from ..models.detector import CONFIDENCE, Detector
+    from ..studies.reading import Reading
     from ..studies.slices import read_slices
 
     form = picture_format(arguments.out)
@@ -20,7 +22,8 @@ def detect(arguments: argparse.Namespace) -> None:
     if arguments.model is None and not shipped.exists():
         raise InputError(f"{shipped}: no detector is shipped with this version; name the folder of one with --model")
     detector = Detector.from_pretrained(arguments.model or shipped)
-    slices = read_slices(arguments.study, detector.size, arguments.liver)
+    reading = Reading()
+    slices = read_slices(arguments.study, detector.size, arguments.liver, reading)
     names = [*slices.phases]
     missing = [phase for phase in detector.phases if phase not in names]
     channels = [names.index(phase) if phase in names else len(names) - 1 for phase in detector.phases]
@@ -49,6 +52,8 @@ def detect(arguments: argparse.Namespace) -> None:
         print(f"{len(every) - len(boxes)} boxes outside the liver were left out.")
     print("Slices are counted from the feet, from 1; x runs from the left edge of the picture, y from its upper edge.")
     print("The detector was taught on a phantom alone, no patient; a score is no probability of disease.")
+    for line in reading.lines():
+        print(line, file=sys.stderr)  # beside the answer, not in it
     print(f"{arguments.out}: the slice of each lesion's highest score. {NOT_FOR_DIAGNOSIS}")
 
 

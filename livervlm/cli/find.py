@@ -1,6 +1,7 @@
 """Key-slice selection: `livervlm find`."""
 
 import argparse
+import sys
 import textwrap
 
 from ..base.errors import InputError
@@ -18,6 +19,7 @@ def find(arguments: argparse.Namespace) -> None:
     from ..models.selector import best_slices, encode_slices, slice_scores
     from ..models.towers import SliceTowers
     from ..scans.study import PADDING
+    from ..studies.reading import Reading
     from ..studies.slices import read_slices
 
     form = picture_format(arguments.out)
@@ -26,7 +28,8 @@ def find(arguments: argparse.Namespace) -> None:
         raise InputError(f"{shipped}: no selector is shipped with this version; name the folder of one with --selector")
     folder = arguments.selector or shipped
     towers, size = SliceTowers.from_pretrained(folder), read_card(folder)["provenance"].get("size", 64)
-    slices = read_slices(arguments.study, size)
+    reading = Reading()
+    slices = read_slices(arguments.study, size, reading=reading)
     scores = slice_scores(towers, encode_slices(towers, windowed(slices.hu)), [arguments.sentence])
     cosine = scores.reshape(slices.hu.shape[:2])
     # Where a phase was not scanned there is air, and nothing to find.
@@ -45,6 +48,8 @@ def find(arguments: argparse.Namespace) -> None:
         print(line + several * f"  {slices.phases[phase[s]]}")
     print("Slices are counted from the feet, from 1; positions are the study's own, larger towards the head.")
     print("The score is a cosine, from -1 to 1, and no probability: some slice is best whether or not it shows this.")
+    for line in reading.lines():
+        print(line, file=sys.stderr)  # beside the answer, not in it
     print(f"{arguments.out}: similarity along {len(slices.hu)} slices, and the best one. {NOT_FOR_DIAGNOSIS}")
 
 

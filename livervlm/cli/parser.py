@@ -66,6 +66,7 @@ COMMANDS = {
         option("--classes", type=class_names, default=LIVER_VLM_CLASSES, metavar="A,B,...", help="the labels of the "
                f"set, in this order (default {','.join(LIVER_VLM_CLASSES)})"),
         option("--groups", type=int, default=5, help="patient groups for cross-validation (default 5)"),
+        option("--accept-doubts", action="store_true", help="keep rows whose files contradict each other, and say so"),
         *(SIZE, PROFILE, SEED),
     ),
     audit: (

@@ -23,6 +23,16 @@ def chosen_profile(arguments: argparse.Namespace) -> Profile:
     return get_profile(arguments.profile) if arguments.profile else current_profile()
 
 
+def shortened(rows: list[int]) -> str:
+    """Rows of a table as a person writes them: row 4, rows 2-9, rows 2, 5, 7, 8 and 12 more."""
+    if len(rows) == 1:
+        return f"row {rows[0]}"
+    if rows == list(range(rows[0], rows[-1] + 1)):
+        return f"rows {rows[0]}-{rows[-1]}"
+    more = f" and {len(rows) - 4} more" if len(rows) > 4 else ""
+    return f"rows {', '.join(map(str, rows[:4]))}{more}"
+
+
 def described(lesions) -> str:
     """A data set in a line."""
     import numpy as np
