@@ -1,4 +1,4 @@
-"""Studies of studies: a near-ideal observer, Grad-CAM scored, key slices retrieved."""
+"""Studies of studies: a near-ideal observer, Grad-CAM scored, key slices retrieved, lesions detected."""
 
 import lazy_loader
 
