@@ -8,7 +8,7 @@ from livervlm.analyses.detection.scans import HEALTHY, PHASES, BoxedScan, boxed,
 from livervlm.base.paths import data_file
 from livervlm.evaluation.detection import joined, measured
 from livervlm.models.detector import Detector
-from livervlm.models.liver_vlm import read_card
+from livervlm.models.saved import read_card
 from livervlm.phantom.abdomen import abdomen_study, draw_abdomens
 from livervlm.runs.records import read_record, write_record
 from livervlm.scans.rois import mask_box
