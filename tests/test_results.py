@@ -236,7 +236,7 @@ def test_the_papers_words_are_the_papers():
 
 
 @pytest.fixture
-def told(tmp_path, quick, empty_cache):
+def told(tmp_path, quick):
     """Write records of a row, as a run leaves them, for `pool_of`'s patients with random answers; their reader."""
     runs = Runs("population", tmp_path, quick, 12)
 
