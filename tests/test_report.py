@@ -13,7 +13,7 @@ from livervlm.base import profiles
 from livervlm.cli import main
 from livervlm.cli.report import COLUMNS
 from livervlm.runs.cells import cells
-from livervlm.runs.records import code_provenance, write_record
+from livervlm.runs.records import write_record
 from livervlm.runs.results import NO_VERDICT, Runs
 from livervlm.runs.rows import all_rows, declared
 
@@ -23,7 +23,7 @@ SETTINGS = ["protocol", "pixels", "epochs", "text encoder", "network", "ordinary
 
 
 @pytest.fixture
-def record(tmp_path, quick):
+def record(tmp_path, quick, provenance):
     """Write records of a row on some cohorts, as a run under the small profile leaves them."""
 
     def write(name, cohorts, **data):
@@ -40,7 +40,7 @@ def record(tmp_path, quick):
                 "data": {"source": {"kind": "phantom", "version": "2", **data}},
                 "tests": {pool: test for pool in cell.pools},
             }
-            write_record(cell.path(tmp_path), {**code_provenance(), **found})
+            write_record(cell.path(tmp_path), {**provenance, **found})
         return tmp_path
 
     return write
