@@ -65,6 +65,14 @@ def cohort():
     return load_dataset("phantom", progress=False)
 
 
+@pytest.fixture(scope="session")
+def provenance():
+    """What a record says of the code that made it; asked once, as git is asked for the commit."""
+    from livervlm.runs.records import code_provenance
+
+    return code_provenance()
+
+
 @pytest.fixture
 def empty_cache(tmp_path, monkeypatch):
     """A cache folder of this test's own."""

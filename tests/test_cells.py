@@ -27,16 +27,17 @@ from livervlm.scans.conventions import CLASS_NAMES
 from livervlm.scans.lesions import LesionSet
 
 SMALL = {"patients": 20}
+TESTED = 8  # patients of a pool
 
 
 @pytest.fixture
 def house(quick, tiny_encoder, monkeypatch):
-    """The rows on small cohorts and pools, with a small encoder, at 16 pixels and two epochs."""
+    """The rows on small cohorts and smaller pools, with a small encoder, at 16 pixels and two epochs."""
     small = {name: replace(row, cohort={**row.cohort, **SMALL}) for name, row in all_rows().items()}
     monkeypatch.setattr(declarations, "all_rows", lambda: small)
-    monkeypatch.setattr(cohorts, "CHUNK", 10)
+    monkeypatch.setattr(cohorts, "CHUNK", 4)
     return lambda *names, protocol="paper", cohorts=1: cells(
-        [small[name] for name in names], protocol, cohorts, quick, test_patients=20
+        [small[name] for name in names], protocol, cohorts, quick, test_patients=TESTED
     )
 
 
@@ -153,7 +154,7 @@ def test_radiomics_run_as_a_row(house, tmp_path):
 def test_a_pool_is_two_slices_of_fresh_patients_and_repeats(house, empty_cache):
     (cell,) = house("scratch", protocol="population")
     pool, cohort = pool_of(cell, "standard"), cohort_of(cell)
-    assert np.unique(pool.patient, return_counts=True)[1].tolist() == [2] * 20
+    assert np.unique(pool.patient, return_counts=True)[1].tolist() == [2] * TESTED
     known = {picture.tobytes() for picture in cohort.hu}
     assert not any(picture.tobytes() in known for picture in pool.hu)
     (path,) = (empty_cache / "pools").glob("*.safetensors")
@@ -165,7 +166,7 @@ def test_a_pool_is_two_slices_of_fresh_patients_and_repeats(house, empty_cache):
 def test_patients_are_counted_and_paired(house, tmp_path):
     todo = house("scratch", "text: random unit vectors", protocol="population", cohorts=2)
     run(todo, tmp_path, progress=False)
-    runs = Runs("population", tmp_path, todo[0].profile, test_patients=20)
+    runs = Runs("population", tmp_path, todo[0].profile, test_patients=TESTED)
     records = runs.read("scratch")
     assert [record["cohort"] for record in records] == [0, 1]
     (pool, test) = pool_of(todo[0], "standard"), records[0]["tests"]["standard"]
@@ -173,10 +174,10 @@ def test_patients_are_counted_and_paired(house, tmp_path):
     matrix = np.array(test["confusion"])
     assert matrix.sum(axis=1).tolist() == np.bincount(pool.label, minlength=4).tolist()
     correct, slices = test["correct"], test["slices"]
-    assert test["prob"].shape == (20, 4)
-    assert test["prob"].astype(float).sum(axis=1) == pytest.approx(np.ones(20), abs=2e-3)
+    assert test["prob"].shape == (TESTED, 4)
+    assert test["prob"].astype(float).sum(axis=1) == pytest.approx(np.ones(TESTED), abs=2e-3)
     owner = {patient: label for patient, label in zip(pool.patient, pool.label, strict=True)}
-    assert test["label"].tolist() == [owner[patient] for patient in range(20)]
+    assert test["label"].tolist() == [owner[patient] for patient in range(TESTED)]
     assert sum(correct) == np.trace(matrix)
     assert test["accuracy"] == pytest.approx(100 * np.mean(np.divide(correct, slices)), abs=1e-3)
     assert runs.accuracy("scratch")["scratch"].tolist() == pytest.approx(
@@ -236,8 +237,8 @@ def test_a_record_of_2000_patients_keeps_them_in_35_kilobytes(tmp_path):
 def test_a_cluster_finishes_every_cell_although_a_worker_is_killed_on_the_way(quick, tmp_path):
     from distributed import LocalCluster
 
-    row = Row("cluster", "test", Trained({"head": "fc"}), cohort=SMALL)
-    todo = cells([row], "paper", 1, replace(quick, epochs=6))
+    row = Row("cluster", "test", Trained({"head": "fc", "encoder": "resnet10_narrow"}), cohort=SMALL)
+    todo = cells([row], "paper", 1, quick)[:3]
     cohort_of(todo[0])
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         killed = []
@@ -254,7 +255,7 @@ def test_a_cluster_finishes_every_cell_although_a_worker_is_killed_on_the_way(qu
         killer.join()
     assert killed
     assert all(cell.path(tmp_path).exists() for cell in todo)
-    assert counts["now"] + counts["elsewhere"] == 5
+    assert counts["now"] + counts["elsewhere"] == 3
     for cell in todo:
         assert read_record(cell.path(tmp_path))["fold"] == cell.fold
 

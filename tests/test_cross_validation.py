@@ -299,7 +299,8 @@ def test_without_a_folder_folds_lie_in_the_cache_by_data_settings_and_code(valid
     assert len(trainings) == 15
 
 
-def test_any_method_is_cross_validated(toy, quick, empty_cache):
+@pytest.mark.usefixtures("tiny_encoder", "empty_cache")  # which runs folds in this process
+def test_any_method_is_cross_validated(toy, quick):
     outcome = cross_validate(toy, Radiomics(), quick, progress=False)
     assert outcome.accuracy[0] > 90
     assert outcome.by_fold.mean() == pytest.approx(outcome.accuracy[0])

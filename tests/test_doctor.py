@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from livervlm.cli import main
 from livervlm.cli.doctor import EXTRAS
 from livervlm.models.zero_shot import BASELINES
 
@@ -34,11 +35,11 @@ class Machine:
         self.environment |= {"HOME": str(self.home), "MARK": str(self.mark)}
         self.environment["PYTHONPATH"] = os.pathsep.join([str(self.site), str(ROOT)])
 
-    def doctor(self, status: int = 0, **environment: object) -> tuple[list[str], str]:
+    def doctor(self, status: int = 0) -> tuple[list[str], str]:
         """The lines of the screen, and its text in one line."""
         ended = subprocess.run(
             [sys.executable, "-m", "livervlm.cli", "doctor"],
-            env=self.environment | {name: str(value) for name, value in environment.items()},
+            env=self.environment,
             capture_output=True,
             encoding="utf-8",
             timeout=120,
@@ -87,17 +88,31 @@ def test_weights_that_are_here_are_found(machine):
     assert " ImageNet resnet18-f37072fd.pth in ~/.cache/torch/hub/checkpoints" in said
 
 
-def test_a_cache_that_cannot_be_written_is_said_and_ends_with_1(machine):
-    (machine.home / "cache").touch()
-    lines, said = machine.doctor(1, LIVERVLM_CACHE=machine.home / "cache" / "livervlm")
+@pytest.fixture
+def at_home(tmp_path, monkeypatch, capsys):
+    """The command in this process, with a home of its own and this cache below it."""
+
+    def doctor(cache: str, status: int = 0) -> tuple[list[str], str]:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("LIVERVLM_CACHE", str(tmp_path / cache))
+        assert main(["doctor"]) == status
+        shown = capsys.readouterr().out
+        return shown.splitlines(), " ".join(shown.split())
+
+    return doctor
+
+
+def test_a_cache_that_cannot_be_written_is_said_and_ends_with_1(at_home, tmp_path):
+    (tmp_path / "cache").touch()
+    lines, said = at_home("cache/livervlm", status=1)
     assert "! cache ~/cache/livervlm: not writable (Not a directory); set LIVERVLM_CACHE" in said
     assert lines[-1] == "Nothing can be trained here: see cache."
 
 
-def test_a_cache_in_use_is_measured(machine):
-    (machine.home / "cache" / "deep").mkdir(parents=True)
-    (machine.home / "cache" / "deep" / "phantom").write_bytes(bytes(3_000_000))
-    assert "cache ~/cache: 3 MB" in machine.doctor(LIVERVLM_CACHE=machine.home / "cache")[1]
+def test_a_cache_in_use_is_measured(at_home, tmp_path):
+    (tmp_path / "cache" / "deep").mkdir(parents=True)
+    (tmp_path / "cache" / "deep" / "phantom").write_bytes(bytes(3_000_000))
+    assert "cache ~/cache: 3 MB" in at_home("cache")[1]
 
 
 @pytest.mark.parametrize(
@@ -116,8 +131,6 @@ def test_without_a_torch_that_works_the_rest_is_still_told(machine, raised, said
 
 
 def test_an_extra_that_is_missing_comes_with_the_line_that_brings_it(monkeypatch, capsys):
-    from livervlm.cli import main
-
     monkeypatch.setitem(EXTRAS, "studies", "SimpleITK-of-nobody")
     assert main(["doctor"]) == 0
     said = " ".join(capsys.readouterr().out.split())

@@ -21,10 +21,12 @@ from livervlm.models.saved import read_card
 from livervlm.models.trainer import config_for
 from livervlm.phantom.cohort import make_cohort
 from livervlm.runs.records import read_record
+from livervlm.runs.rows import all_rows
 from livervlm.runs.runner import run_one
 from livervlm.scans.windowing import images
 
 SIZE = 64
+SLICES = 20  # one of each patient
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +34,14 @@ def patients(tmp_path_factory) -> Counterfactuals:
     """A few patients, in a cache that the tests of this file share."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIVERVLM_CACHE", str(tmp_path_factory.mktemp("explained")))
-        few = {"CYST": 1, "FNH": 5, "HCC": 5, "HEM": 4}
+        few = {"CYST": 1, "FNH": 3, "HCC": 3, "HEM": 3}
         for name, value in {"PATIENTS_PER_DRAW": few, "DRAWS": 2, "SIZE": SIZE}.items():
             patch.setattr(f"livervlm.analyses.explained.patients.{name}", value)
         patch.setattr(networks, "PROFILE", dataclasses.replace(networks.PROFILE, size=SIZE, epochs=1))
+        small = {
+            name: dataclasses.replace(row, cohort={**row.cohort, "patients": 20}) for name, row in all_rows().items()
+        }
+        patch.setattr(networks, "all_rows", lambda: small)
         yield load_counterfactuals(progress=False)
 
 
@@ -117,8 +123,8 @@ def test_the_middle_is_not_an_answer(patients):
 
 
 def test_every_patient_gives_a_slice_and_its_lesion_is_taken_away(patients):
-    assert len(patients.slices) == len(np.unique(patients.slices.patient)) == 30
-    assert np.array_equal(patients.without["lesion"][0], np.arange(30))
+    assert len(patients.slices) == len(np.unique(patients.slices.patient)) == SLICES
+    assert np.array_equal(patients.without["lesion"][0], np.arange(SLICES))
     for name, (at, without) in patients.without.items():
         assert np.array_equal(patients.slices.patient[at], without.patient), name
         part, lesion = (patients.part_mask(which)[at].sum(axis=(1, 2)) for which in (name, "lesion"))
@@ -146,7 +152,7 @@ def test_what_is_recorded_of_a_network_that_can_be_worked_out_by_hand(patients, 
     means = pictures.mean(dim=(2, 3))  # (N, P)
     right = (means @ weight.T).argmax(dim=1).numpy() == label
     assert found["right"] == right.tolist()
-    assert len(found["shift"]) == 30
+    assert len(found["shift"]) == SLICES
     assert min(found["shift"]) > 0.9  # its map moves with the picture, but for the border
 
     table = pd.DataFrame(found["parts"])
@@ -158,7 +164,7 @@ def test_what_is_recorded_of_a_network_that_can_be_worked_out_by_hand(patients, 
     assert maps.sum(dim=(1, 2)).numpy() == pytest.approx((means * weight[label]).sum(dim=1).numpy(), abs=1e-4)
 
     twice = np.tile(label, 2)
-    other = [(i + np.flatnonzero(twice[i:] != label[i])[0]) % 30 for i in range(30)]
+    other = [(i + np.flatnonzero(twice[i:] != label[i])[0]) % SLICES for i in range(SLICES)]
     expected = (means - means[other]) * weight[label]
     for i, phase in enumerate(("NC", "ART", "PV")):
         assert found["phases"][phase] == pytest.approx(expected[:, i].tolist(), abs=1e-4)
@@ -221,11 +227,11 @@ def test_networks_and_baselines_are_recorded_once_and_read(patients, tmp_path):
     assert all(file.read_bytes() == before for file, before in files.items())
     one = read_record(tmp_path / "FC-phase-shuffle-cohort0.json")
     assert one["data"]["fingerprint"] == patients.slices.fingerprint()
-    assert {stage: len(values) for stage, values in one["randomised"].items()} == dict.fromkeys(networks.STAGES, 5)
+    assert {stage: len(values) for stage, values in one["randomised"].items()} == dict.fromkeys(networks.STAGES, 4)
 
     table = record_table(read_records(tmp_path))
     assert set(table["arm"]) == {"FC, phase shuffle", "untrained", "middle", "rim", "edges", "noise", "ceiling"}
-    assert (table[table["part"] == "lesion"].groupby("arm").size() == 30).all()
+    assert (table[table["part"] == "lesion"].groupby("arm").size() == SLICES).all()
     assert set(table[table["part"] == "nodules"]["class"]) == {"HEM"}
     # The same weights are drawn for an arm and a cohort, whoever asks.
     one, other = (networks.explained_model("untrained", 1).state_dict() for _ in range(2))

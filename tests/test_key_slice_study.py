@@ -15,7 +15,7 @@ from livervlm.phantom.findings import ORGANS
 from livervlm.runs.records import SCHEMA, read_record, write_record
 from livervlm.scans.seeds import SEEDS
 
-SMALL = Cohort(0, studies=4, tested=3, pairs=40, epochs=1, size=32)
+SMALL = Cohort(0, studies=3, tested=2, pairs=40, epochs=1, size=32)
 
 
 @pytest.fixture(scope="module")

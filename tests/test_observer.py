@@ -1,6 +1,7 @@
 """The near-ideal observer: features that can be known, latents that name no class, runs that go on and repeat."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from livervlm.analyses import observer
 from livervlm.base.errors import InputError
 from livervlm.book import figures
 from livervlm.phantom.enhancement import read_table
-from livervlm.phantom.patients import draw_patients
+from livervlm.phantom.patients import Knobs, draw_patients
 from livervlm.runs.records import read_record, write_record
 from livervlm.scans.conventions import CLASS_NAMES, LIVER_VLM_CLASSES
 from livervlm.scans.seeds import seed_of
@@ -19,10 +20,11 @@ SIZE = 24
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
-    """A cache that the tests of this file share, with chunks so small that a test can afford some."""
+    """A cache that the tests of this file share, with chunks and lesions so small that a test can afford some."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIVERVLM_CACHE", str(tmp_path_factory.mktemp("observer")))
         patch.setattr(observer, "CHUNK", 40)
+        patch.setattr(observer, "draw_patients", partial(draw_patients, knobs=Knobs(diameter=0.6)))
         yield
 
 

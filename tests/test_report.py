@@ -13,7 +13,7 @@ from livervlm.base import profiles
 from livervlm.cli import main
 from livervlm.cli.report import COLUMNS
 from livervlm.runs.cells import cells
-from livervlm.runs.records import code_provenance, write_record
+from livervlm.runs.records import write_record
 from livervlm.runs.results import NO_VERDICT, Runs
 from livervlm.runs.rows import all_rows, declared
 
@@ -23,7 +23,7 @@ SETTINGS = ["protocol", "pixels", "epochs", "text encoder", "network", "ordinary
 
 
 @pytest.fixture
-def record(tmp_path, quick):
+def record(tmp_path, quick, provenance):
     """Write records of a row on some cohorts, as a run under the small profile leaves them."""
 
     def write(name, cohorts, **data):
@@ -40,7 +40,7 @@ def record(tmp_path, quick):
                 "data": {"source": {"kind": "phantom", "version": "2", **data}},
                 "tests": {pool: test for pool in cell.pools},
             }
-            write_record(cell.path(tmp_path), {**code_provenance(), **found})
+            write_record(cell.path(tmp_path), {**provenance, **found})
         return tmp_path
 
     return write
@@ -51,27 +51,32 @@ def reported(capsys, *arguments) -> str:
     return capsys.readouterr().out
 
 
+@pytest.fixture(scope="module")
+def contrasts():
+    """Those of the book's own records."""
+    return Runs().contrasts()
+
+
 def own(folder):
     return "--out", folder, "--test-patients", PATIENTS
 
 
-def test_the_books_own_records_give_the_verdicts_of_its_contrasts(capsys, monkeypatch):
+def test_the_books_own_records_give_the_verdicts_of_its_contrasts(contrasts, capsys, monkeypatch):
     monkeypatch.setenv("LIVERVLM_PROFILE", "smoke")  # the book's records are of another
     lines = json.loads(reported(capsys, "--json"))
-    judged = Runs().contrasts()
-    papers = dict(zip(judged["claim"], (line["claim"] for line in lines), strict=True))
+    papers = dict(zip(contrasts["claim"], (line["claim"] for line in lines), strict=True))
     robust = "Misregistered ROIs do as well as aligned ones."
     assert {own: paper for own, paper in papers.items() if own != paper} == {
         "Aligned ROIs are better than misregistered ones.": robust
     }
-    assert [line["verdict"] for line in lines] == judged["on the paper"].tolist()
+    assert [line["verdict"] for line in lines] == contrasts["on the paper"].tolist()
     (table_6,) = (line for line in lines if line["claim"] == robust)
-    assert (judged.loc["aligned against misregistered", "verdict"], table_6["verdict"]) == (
+    assert (contrasts.loc["aligned against misregistered", "verdict"], table_6["verdict"]) == (
         "reproduced",
         "not reproduced",
     )
-    assert [line["cohorts"] for line in lines] == judged["n"].tolist()
-    assert [line["planned cohorts"] for line in lines] == judged["of"].tolist()
+    assert [line["cohorts"] for line in lines] == contrasts["n"].tolist()
+    assert [line["planned cohorts"] for line in lines] == contrasts["of"].tolist()
     assert {line["protocol"] for line in lines} == {"population"}
     recorded = profiles.PROFILES["recorded"]
     assert {line["pixels"] for line in lines} == {str(recorded.size)}
@@ -101,8 +106,8 @@ def test_a_readers_own_runs_are_reported_with_their_own_settings(record, quick, 
 
 
 @pytest.mark.parametrize("page", ["README.md", "book/index.md"])
-def test_the_front_pages_say_what_the_report_says(page):
-    counts = Runs().contrasts()["on the paper"].value_counts()
+def test_the_front_pages_say_what_the_report_says(contrasts, page):
+    counts = contrasts["on the paper"].value_counts()
     said = (Path(__file__).parents[1] / page).read_text(encoding="utf-8")
     assert counts.sum() == 11
     order = ("equivalent", "undecided", "not reproduced", "reproduced")

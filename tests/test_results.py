@@ -13,7 +13,7 @@ from livervlm.base.errors import InputError
 from livervlm.base.paths import data_file
 from livervlm.runs.cells import cells, coverage, patient_answers
 from livervlm.runs.cohorts import pool_of
-from livervlm.runs.records import code_provenance, write_record
+from livervlm.runs.records import write_record
 from livervlm.runs.results import NO_VERDICT, Runs, claims
 from livervlm.runs.rows import all_rows, declared
 from livervlm.scans.conventions import LIVER_VLM_CLASSES
@@ -24,7 +24,7 @@ COHORTS = declared()["plan"]["cohorts"]
 
 
 @pytest.fixture
-def answered(tmp_path, quick):
+def answered(tmp_path, quick, provenance):
     """Write records of a row from what was right in each cohort, (cohorts, PATIENTS, 2); returns what reads them."""
     runs = Runs("population", tmp_path, quick, PATIENTS)
 
@@ -36,7 +36,7 @@ def answered(tmp_path, quick):
             test |= {"accuracy": round(100 * right.mean(), 3), "confusion": counts.tolist()}
             test |= {"AUC": 0.9, "ECE": 0.1, "loss": 0.5}
             record = {"row": {"name": name}, "cohort": cell.cohort, "fold": None, "tests": {cell.pools[0]: test}}
-            write_record(cell.path(tmp_path), {**code_provenance(), **record})
+            write_record(cell.path(tmp_path), {**provenance, **record})
         return runs
 
     return write
@@ -236,7 +236,7 @@ def test_the_papers_words_are_the_papers():
 
 
 @pytest.fixture
-def told(tmp_path, quick, empty_cache):
+def told(tmp_path, quick, provenance):
     """Write records of a row, as a run leaves them, for `pool_of`'s patients with random answers; their reader."""
     runs = Runs("population", tmp_path, quick, 12)
 
@@ -246,7 +246,7 @@ def told(tmp_path, quick, empty_cache):
             prob = np.random.default_rng(cell.cohort).dirichlet(np.ones(4), len(pool))
             test = {**patient_answers(prob, pool), **changed}
             record = {"row": {"name": name}, "cohort": cell.cohort, "fold": None, "tests": {"standard": test}}
-            write_record(cell.path(tmp_path), {**code_provenance(), **record})
+            write_record(cell.path(tmp_path), {**provenance, **record})
         return runs
 
     return write

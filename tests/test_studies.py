@@ -1,6 +1,7 @@
-"""Scans in and out: geometry, Hounsfield units, errors in one line, and no patient in what is kept."""
+"""Scans in and out: geometry, Hounsfield units, and errors in one line."""
 
 import gzip
+import importlib
 import re
 import shutil
 import sys
@@ -8,48 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+import livervlm
 from livervlm.base.errors import InputError
-from livervlm.scans.lesions import LesionSet
 from livervlm.scans.rois import extract_rois, mask_box
-from livervlm.scans.study import Study
 
 sitk = pytest.importorskip("SimpleITK", reason="SimpleITK (the extra `studies`) is not installed")
 
+from small_scans import PHASES, fails, image, liver_study  # noqa: E402  after the skip
+
 from livervlm.studies.files import read_study, write_study  # noqa: E402  after the skip
-from livervlm.studies.manifest import import_studies, parse_box  # noqa: E402  after the skip
 from livervlm.studies.volumes import read_mask, read_volume  # noqa: E402  after the skip
 
-PHASES = ("NC", "ART", "PV")
-SPACING = (2.5, 0.8, 0.7)  # mm along Z, Y, X
 REAL = Path(__file__).parents[2] / "shared" / "realdata" / "totalsegmentator_example"
 LIVER = 5  # TotalSegmentator's label
 real = pytest.mark.skipif(not REAL.is_dir(), reason="the real CT of shared/realdata is not beside this checkout")
-
-
-def liver_study(moves: bool = True) -> Study:
-    """A noisy liver with a dark ellipsoid that lies elsewhere in each phase if it `moves`."""
-    rng = np.random.default_rng(7)
-    shape = (12, 40, 44)
-    z, y, x = np.indices(shape)
-    volumes, masks, centres = {}, {}, {}
-    for i, phase in enumerate(PHASES):
-        centre = (5 + i * moves, 18 + 2 * i * moves, 21 - i * moves)
-        lesion = ((z - centre[0]) / 2.5) ** 2 + ((y - centre[1]) / 7) ** 2 + ((x - centre[2]) / 6) ** 2 <= 1
-        hu = 60 + 25 * i + rng.normal(0, 8, shape) - 45 * lesion + x  # a slope: left is not right
-        hu[:, :, :3] = -1000  # air at the patient's right
-        volumes[phase], masks[phase], centres[phase] = hu.astype(np.float32), lesion, centre
-    box = mask_box(masks["PV"])
-    return Study(volumes, SPACING, "PV", box, centres if moves else {}, {"lesion": masks})
-
-
-def image(array: np.ndarray, origin=(0.0, 0.0, 0.0)) -> "sitk.Image":
-    made = sitk.GetImageFromArray(array)
-    made.SetSpacing(SPACING[::-1])
-    made.SetOrigin(origin)
-    return made
 
 
 @pytest.fixture
@@ -72,13 +46,6 @@ def edit_slice(file: Path, **tags) -> None:
     writer.KeepOriginalImageUIDOn()
     writer.SetFileName(file)
     writer.Execute(picture)
-
-
-def fails(words: str, call, *args, **kwargs) -> str:
-    with pytest.raises(InputError, match=words) as caught:
-        call(*args, **kwargs)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # ---- there and back
@@ -330,169 +297,13 @@ def test_study_arguments(tmp_path, study):
         fails("within z 0:12, y 0:40, x 0:44", read_study, phases, box=box)
 
 
-# ---- the manifest
-
-
-def write_manifest(folder: Path, rows: list[dict], name: str = "cohort.csv") -> Path:
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    lines = [",".join(columns)]
-    lines += [",".join(f'"{row.get(column, "")}"' for column in columns) for row in rows]
-    (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
-    return folder / name
-
-
-@pytest.fixture(scope="module")
-def scans(tmp_path_factory):
-    """A folder for each of four patients, with names as they are found in life."""
-    folder = tmp_path_factory.mktemp("scans")
-    for i, name in enumerate(["Meier^Anna", "Weiß^Bo", "00471103", "Lund^Cy"]):
-        write_study(liver_study(), folder / name, ("nifti", "dicom")[i % 2])
-    return folder
-
-
-@pytest.fixture
-def cohort(tmp_path, scans):
-    """Rows of eight lesions of the four patients, two each."""
-    rows = []
-    for patient in scans.iterdir():
-        (tmp_path / patient.name).symlink_to(patient)
-        files = {f.name.removesuffix(".nii.gz"): f"{patient.name}/{f.name}" for f in patient.iterdir()}
-        rows += [{"patient": patient.name, "label": label, **files} for label in ("HCC", "CYST")]
-    return sorted(rows, key=lambda row: row["patient"])
-
-
-NAMES = re.compile(r"Meier|Anna|Weiß|00471103|Lund|phantom|2\.25\.")
-
-
-def test_import_studies(tmp_path, cohort, study, capfd, monkeypatch):
-    monkeypatch.delenv("TQDM_DISABLE", raising=False)
-    lesions = import_studies(write_manifest(tmp_path, cohort), 24, n_groups=2, progress=True)
-    depth = study.box[1] - study.box[0]
-    assert lesions.hu.shape == (8 * depth, 3, 24, 24)
-    assert lesions.phases == PHASES
-    assert lesions.patient.tolist() == np.repeat([1, 2, 3, 4], 2 * depth).tolist()
-    assert [lesions.classes[i] for i in lesions.label[::depth]] == ["HCC", "CYST"] * 4
-    assert set(lesions.group) == {1, 2}
-    direct = extract_rois(read_study_of(tmp_path, cohort[0]), 24, phases=PHASES)
-    np.testing.assert_array_equal(lesions.hu[:depth], direct.hu)
-    phantom = extract_rois(study, 24, phases=PHASES)
-    assert np.abs(lesions.hu[:depth].astype(int) - phantom.hu).max() <= 1
-    assert lesions.mask("lesion")[:depth].mean() == pytest.approx(phantom.masks["lesion"].mean(), rel=0.05)
-
-    lesions.save(tmp_path / "lesions.safetensors")
-    stored = (tmp_path / "lesions.safetensors").read_bytes().decode("latin-1")
-    shown = "".join(capfd.readouterr())
-    assert "lesions: 100%" in shown
-    assert "WARNING" not in shown
-    assert not NAMES.search(stored + shown)
-    assert len(LesionSet.load(tmp_path / "lesions.safetensors")) == len(lesions)
-
-
-def read_study_of(folder: Path, row: dict) -> Study:
-    return read_study({p: folder / row[p] for p in PHASES}, {p: folder / row[f"mask_{p}"] for p in PHASES})
-
-
-def test_import_with_boxes_groups_and_two_phases(tmp_path, cohort):
-    rows = [
-        {
-            "patient": row["patient"],
-            "label": row["label"],
-            "ART": row["ART"],
-            "PV": row["PV"],
-            "group": 7 - i // 2,
-        }
-        | {"box": "5:9, 14:27, 13:26"}
-        for i, row in enumerate(cohort)
-    ]
-    lesions = import_studies(write_manifest(tmp_path, rows), 16, progress=False)
-    assert lesions.phases == ("ART", "PV")
-    assert lesions.masks is None
-    assert lesions.group.tolist() == np.repeat([7, 6, 5, 4], 8).tolist()
-
-
-def broken(column: str, text: str):
-    def edit(rows):
-        rows[4][column] = text
-
-    return edit
-
-
-MISTAKES = {  # what a row can have wrong, by what the message says; row 6 is the fifth lesion
-    "row 6: label 'hcc' is not in the classes CYST, FNH, HCC, HEM": broken("label", "hcc"),
-    "row 6: patient is empty": broken("patient", " "),
-    "row 6: phase ART is missing; every lesion needs NC, ART, PV": broken("ART", ""),
-    "row 6: ART: no such file": broken("ART", "00471103/gone.nii.gz"),
-    "row 6: mask_NC: no such file": broken("mask_NC", "00471103/gone.nii.gz"),
-    "row 6: give a mask or a box": broken("box", "5:9,14:27,13:26"),
-    "row 6: mask_value 'two' is not a whole number": broken("mask_value", "two"),
-    "row 6: mask of NC: the mask is empty, no voxel of value 3": broken("mask_value", "3"),
-    "row 6: NC: not readable": broken("NC", "broken.nii.gz"),
-    "row 6: mask of NC: not readable": broken("mask_NC", "broken.nii.gz"),
-    "row 1: column 'Portal'; use each once of patient": broken("Portal", "x"),
-    "row 2: group '' is not a whole number": broken("group", "2"),
-}
-
-
-@pytest.mark.parametrize("words", MISTAKES)
-def test_mistakes_name_the_row_and_no_patient(tmp_path, cohort, words, capfd):
-    (tmp_path / "broken.nii.gz").write_bytes(b"\x1f\x8b no gzip")
-    MISTAKES[words](cohort)
-    manifest = write_manifest(tmp_path, cohort)
-    with pytest.raises(InputError) as caught:
-        import_studies(manifest, 24, n_groups=2)
-    message = str(caught.value)
-    assert re.search(re.escape(words), message)
-    assert message.startswith(str(manifest))
-    assert not NAMES.search(message + "".join(capfd.readouterr()))
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
-
-
-def test_files_are_looked_for_before_any_is_read(tmp_path, cohort, monkeypatch):
-    cohort[-1]["PV"] = "gone.nii.gz"
-    monkeypatch.setattr("livervlm.studies.manifest.read_study", lambda *_: pytest.fail("a volume was read"))
-    fails("row 9: PV: no such file", import_studies, write_manifest(tmp_path, cohort), 24)
-
-
-def test_manifest_as_a_whole(tmp_path, cohort):
-    fails("no such file", import_studies, tmp_path / "nowhere.csv", 24)
-    text = tmp_path / "table.csv"
-    for content, words in {
-        b"": "row 1: no header",
-        b"Meier^Anna;HCC;a.nii": "row 1: no header",
-        b"patient,label,PV\n": "at least two phases",
-        b"patient,label,PV,ART,PV\n": "column 'PV'",
-        b"patient,label,ART,PV,box\n": "no rows",
-        b"patient,label,ART,PV,box\nA,HCC,a,b,1:2,3:4,5:6\n": "row 2: more cells than columns",
-        "patient,label,ART,PV,box\nWeiß,HCC,a,b,\n".encode("latin-1"): "not UTF-8",
-    }.items():
-        text.write_bytes(content)
-        assert not NAMES.search(fails(words, import_studies, text, 24))
-    fails("too few patients for 5 groups", import_studies, write_manifest(tmp_path, cohort), 24)
-    grouped = [{**row, "group": 1 + (i > 4)} for i, row in enumerate(cohort)]
-    fails("row 7: group 2, but 1 in row 6", import_studies, write_manifest(tmp_path, grouped), 24)
-
-
-ranges = st.tuples(st.integers(0, 999), st.integers(1, 999)).map(lambda pair: (pair[0], sum(pair)))
-
-
-@given(st.tuples(ranges, ranges, ranges), st.sampled_from([",", ", ", " , "]))
-def test_box_is_read_as_written(axes, comma):
-    text = comma.join(f"{first}:{last}" for first, last in axes)
-    assert parse_box(text) == tuple(end for axis in axes for end in axis)
-
-
-@given(st.text(st.sampled_from("0123456789,- x²"), max_size=30), st.permutations(["4:9", "4:9", "9:4"]))
-def test_any_other_box_is_one_clear_error(text, falling):
-    fails("write z0:z1,y0:y1,x0:x1", parse_box, text)
-    fails("each rising", parse_box, ",".join(falling))
-
-
 def test_without_simpleitk_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(livervlm, "studies", livervlm.studies)  # which the import below replaces
     for name in [n for n in sys.modules if n.startswith("livervlm.studies")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
     with pytest.raises(InputError, match=re.escape("pip install 'livervlm[studies]'")):
-        import livervlm.studies.files  # noqa: F401
+        importlib.import_module("livervlm.studies.files")
 
 
 # ---- a real CT
@@ -516,21 +327,3 @@ def test_real_nifti_is_turned_upright_and_clipped():
     assert hu.min() == -1024
     assert ct.GetDirection() == pytest.approx(np.eye(3).ravel())
     assert hu[:, :30].mean() != pytest.approx(hu[:, -30:].mean())
-
-
-@real
-def test_real_ct_as_every_phase_becomes_a_lesion_set(tmp_path):
-    """Plumbing: one phase stands for three, and a piece of liver for a lesion."""
-    liver = sitk.GetArrayFromImage(
-        read_mask(REAL / "example_seg_dicom.nii.gz", read_volume(REAL / "example_ct_dicom"), LIVER)
-    )
-    z, y, x = (int(v) for v in np.argwhere(liver).mean(0))
-    rows = [
-        {"patient": "one", "label": "HEM", **dict.fromkeys(PHASES, REAL / "example_ct_dicom"), "group": 1}
-        | {"box": f"{z - 2}:{z + 2},{y - 12}:{y + 12},{x - 10}:{x + 10}"}
-    ]
-    fails("NC and ART show the same acquisition", import_studies, write_manifest(tmp_path, rows), 32, progress=False)
-    lesions = import_studies(write_manifest(tmp_path, rows), 32, progress=False, accept_doubts=True)
-    assert lesions.hu.shape == (4, 3, 32, 32)
-    assert 0 < np.median(lesions.hu) < 200
-    np.testing.assert_array_equal(lesions.hu[:, 0], lesions.hu[:, 2])

@@ -153,7 +153,7 @@ def test_bank_averages_the_variants_of_a_template_and_keeps_orders_and_classes_a
 @pytest.mark.usefixtures("minilm_folder")
 def test_the_shipped_bank_is_what_minilm_says():
     shipped = read_bank(data_file("text_bank_minilm.safetensors"))
-    some = list(shipped)[::7]
+    some = list(shipped)[::21]
     fresh = run_encoder(some, "minilm")
     assert (fresh - torch.stack([shipped[prompt] for prompt in some])).abs().max() < 1e-4
 

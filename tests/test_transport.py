@@ -21,7 +21,7 @@ from livervlm.base.errors import InputError
 from livervlm.evaluation.comparisons import cluster_bootstrap
 from livervlm.evaluation.outcome import Outcome
 from livervlm.runs.cells import cells
-from livervlm.runs.records import code_provenance, write_record
+from livervlm.runs.records import write_record
 from livervlm.runs.results import Runs
 from livervlm.runs.rows import all_rows, declared
 
@@ -65,7 +65,7 @@ def answers(share: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 @pytest.fixture
-def study(tmp_path, quick, few_cohorts):
+def study(tmp_path, quick, few_cohorts, provenance):
     """Write records in which row i is right in 40 + 3 i + cohort % inside, about two less in five folds."""
     within, across = (Runs(protocol, tmp_path, quick, PATIENTS) for protocol in ("inside", "population"))
     made = Transport(within, across)
@@ -77,7 +77,7 @@ def study(tmp_path, quick, few_cohorts):
                 mine = patient % 5 == cell.fold - 1
                 slices = {"patient": patient[mine], "y_true": y_true[mine], "prob": prob[mine].astype(np.float32)}
                 record = {"row": {"name": name}, "cohort": cell.cohort, "fold": cell.fold, "slices": slices}
-                write_record(cell.path(tmp_path), {**code_provenance(), **record, "data": {"classes": CLASSES}})
+                write_record(cell.path(tmp_path), {**provenance, **record, "data": {"classes": CLASSES}})
             for cell in cells([all_rows()[name]], "population", cohorts, quick, PATIENTS):
                 tests = {}
                 of = {
@@ -90,7 +90,7 @@ def study(tmp_path, quick, few_cohorts):
                     tests[pool] = {"slices": np.full(PATIENTS, 100), "correct": correct}
                     tests[pool]["AUC by class"] = {"HCC": 0.5 + percent / 1000}
                 record = {"row": {"name": name}, "cohort": cell.cohort, "fold": None, "tests": tests}
-                write_record(cell.path(tmp_path), {**code_provenance(), **record, "data": {"classes": CLASSES}})
+                write_record(cell.path(tmp_path), {**provenance, **record, "data": {"classes": CLASSES}})
         return made
 
     return write

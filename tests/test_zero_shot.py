@@ -1,7 +1,5 @@
 """Baselines read from small checkpoints of the published formats, against the libraries' own pipelines."""
 
-import gzip
-import json
 import shutil
 import zipfile
 from dataclasses import replace
@@ -12,8 +10,6 @@ import huggingface_hub.errors
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import interpolate, normalize
@@ -22,7 +18,6 @@ from livervlm.base.compat import import_torchvision
 from livervlm.base.errors import InputError
 from livervlm.base.paths import cache_home
 from livervlm.models import zero_shot
-from livervlm.models.prompts import prompts_by_order
 from livervlm.models.zero_shot import (
     BASELINES,
     MEDCLIP_TEXT,
@@ -37,107 +32,28 @@ from livervlm.scans.windowing import images
 import_torchvision()
 open_clip, transformers = pytest.importorskip("open_clip"), pytest.importorskip("transformers")
 
-CLIP, PUBMEDCLIP, BIOMEDCLIP, MEDCLIP = (spec.repository for spec in BASELINES.values())
-BIOMEDBERT = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract"
-REPOSITORIES = (CLIP, PUBMEDCLIP, BIOMEDCLIP, MEDCLIP, BIOMEDBERT, MEDCLIP_TEXT, MEDCLIP_VISION)
-CLASSES, PHASES = ("CYST", "FNH", "HCC", "HEM"), ("NC", "ART", "PV")
-SIMPLE = prompts_by_order("simple", CLASSES, PHASES)[0]
-MEDICAL = prompts_by_order("medical", CLASSES, PHASES)[0]
-ALL = [prompt for variants in SIMPLE + MEDICAL for prompt in variants]
-CLIP_MEAN, CLIP_SD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+from small_baselines import (  # noqa: E402  after the skip
+    ALL,
+    BIOMEDBERT,
+    BIOMEDCLIP,
+    CLIP,
+    CLIP_MEAN,
+    CLIP_SD,
+    MEDCLIP,
+    MEDICAL,
+    REPOSITORIES,
+    SIMPLE,
+    snapshot,
+    write_biomedclip,
+    write_clip,
+    write_medclip,
+)
+
 any_baseline = pytest.mark.parametrize("name", BASELINES)
 
 
 def classify(model, rgb, prompts):
     return probabilities(model, rgb, class_embeddings(model, prompts))
-
-
-def snapshot(repository: str) -> Path:
-    """Where the hub's cache keeps the files of a repository."""
-    stored = Path(huggingface_hub.constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
-    (stored / "refs").mkdir(parents=True, exist_ok=True)
-    (stored / "refs" / "main").write_text("a" * 40)
-    folder = stored / "snapshots" / ("a" * 40)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def make_lively(network):
-    """Random weights large enough that pictures and texts matter to the scores."""
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0, parameter[0].numel() ** -0.5)
-    return network.eval()
-
-
-def write_clip():
-    """A CLIPModel of toy size with CLIP's own vocabulary, laid out as on the hub in 2021; PubMedCLIP as a .bin."""
-    folder, other = snapshot(CLIP), snapshot(PUBMEDCLIP)
-    packed = Path(open_clip.__file__).with_name("bpe_simple_vocab_16e6.txt.gz")
-    merges = gzip.decompress(packed.read_bytes()).decode().split("\n")[1 : 49152 - 256 - 2 + 1]
-    letters = list(open_clip.tokenizer.bytes_to_unicode().values())
-    words = [*letters, *(letter + "</w>" for letter in letters), *(merge.replace(" ", "") for merge in merges)]
-    words += ["<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]), encoding="utf-8")
-    look = dict(size=32, crop_size=32, resample=3, image_mean=CLIP_MEAN, image_std=CLIP_SD)
-    look |= dict.fromkeys(("do_resize", "do_center_crop", "do_normalize"), True)
-    (folder / "preprocessor_config.json").write_text(json.dumps(look))
-    shape = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
-    text = shape | dict(vocab_size=len(words), bos_token_id=0, eos_token_id=2, pad_token_id=1)  # as published
-    config = dict(text_config=text, vision_config=shape | dict(image_size=32, patch_size=16), projection_dim=16)
-    make_lively(transformers.CLIPModel(transformers.CLIPConfig(**config))).save_pretrained(folder)
-    shutil.copytree(folder, other, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors"))
-    torch.save(load_file(folder / "model.safetensors"), other / "pytorch_model.bin")
-
-
-def write_bert(repository: str):
-    """Configuration and vocabulary alone: the weights are in the checkpoint of the pair."""
-    words = sorted({word.strip(".,") for prompt in ALL for word in prompt.lower().split()})
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", ",", *words]
-    (snapshot(repository) / "vocab.txt").write_text("\n".join(words) + "\n")
-    shape = dict(hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32)
-    config = transformers.BertConfig(vocab_size=len(words), **shape)
-    config.save_pretrained(snapshot(repository))
-    return config
-
-
-def write_biomedclip():
-    """open_clip's format, with timm's smallest ViT; its tower of text is known by the name of a repository alone."""
-    write_bert(BIOMEDBERT)
-    text = dict(hf_model_name=BIOMEDBERT, hf_tokenizer_name=BIOMEDBERT, hf_proj_type="mlp", context_length=256)
-    text |= dict(hf_pooler_type="cls_last_hidden_state_pooler")
-    vision = dict(timm_model_name="test_vit", timm_pool="", timm_proj="linear", image_size=160)
-    look = {"mean": CLIP_MEAN, "std": CLIP_SD}
-    config = {"model_cfg": dict(embed_dim=24, vision_cfg=vision, text_cfg=text), "preprocess_cfg": look}
-    (snapshot(BIOMEDCLIP) / "open_clip_config.json").write_text(json.dumps(config))
-    network = make_lively(open_clip.create_model(f"hf-hub:{BIOMEDCLIP}", load_weights=False, pretrained_text=False))
-    old = {"text.transformer.embeddings.position_ids": torch.arange(512)[None]}  # as in checkpoints of its time
-    torch.save(network.state_dict() | old, snapshot(BIOMEDCLIP) / "open_clip_pytorch_model.bin")
-
-
-def write_medclip(scratch: Path):
-    """The authors' state dict under the names of the transformers of its time; what it was made of."""
-    text = make_lively(transformers.BertModel(write_bert(MEDCLIP_TEXT)))
-    shape = dict(image_size=32, embed_dim=8, depths=[2, 1], num_heads=[1, 2], window_size=4)
-    vision = make_lively(transformers.SwinModel(transformers.SwinConfig(**shape)))
-    vision.config.save_pretrained(snapshot(MEDCLIP_VISION))
-    weights = {"logit_scale": torch.tensor(4.7)}  # above the authors' limit
-    for prefix, tower in (("vision_model.", vision), ("text_model.", text)):
-        tower.save_pretrained(scratch)  # under the old names
-        weights |= {f"{prefix}model.{name}": value for name, value in load_file(scratch / "model.safetensors").items()}
-        weights[f"{prefix}projection_head.weight"] = torch.randn(12, 16)
-    weights["text_model.model.embeddings.position_ids"] = torch.arange(512)[None]
-    block = "vision_model.model.encoder.layers.0.blocks.1."
-    weights[block + "attention.self.relative_position_index"] = torch.zeros(16, 16, dtype=torch.int64)
-    old = ("attention.self.query.weight", "attention.output.dense.bias", "attention.self.relative_position_bias_table")
-    assert {block + name for name in (*old, "intermediate.dense.weight", "output.dense.weight")} <= set(weights)
-    path = cache_home() / "zero_shot" / MEDCLIP / "pytorch_model.bin"
-    path.parent.mkdir(parents=True)
-    torch.save(weights, path)
-    return path, vision, text, weights
 
 
 @pytest.fixture(scope="module")
@@ -396,32 +312,6 @@ def test_unknown_models_and_pictures_not_in_0_to_1_are_refused(models):
     for wrong in (pictures(8) * 2 - 1, pictures(8)[:, :1], pictures(8) + 1):
         with pytest.raises(InputError, match="`to_rgb` makes"):
             models["clip"].encode_images(wrong)
-
-
-@given(st.integers(1, 5), st.integers(0, 2**16))
-def test_pictures_are_grey_copies_of_the_phases(p, seed):
-    windowed = torch.rand(2, p, 4, 6, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-    phases, unit = ("NC", "ART", "PV", "DL", "X")[:p], (windowed + 1) / 2
-    for number, phase in enumerate(phases):
-        assert torch.equal(to_rgb(windowed, phases, phase), unit[:, [number] * 3])
-    assert torch.allclose(to_rgb(windowed, phases, "mean")[:, 2], unit.mean(dim=1))
-    montage, side = to_rgb(windowed, phases, "montage"), {1: 1, 2: 2, 3: 2, 4: 2, 5: 3}[p]
-    assert montage.shape == (2, 3, 4 * side, 6 * side)
-    for tile in range(side**2):
-        row, column = divmod(tile, side)
-        shown = montage[:, 0, row * 4 : row * 4 + 4, column * 6 : column * 6 + 6]
-        assert torch.equal(shown, unit[:, tile] if tile < p else torch.zeros(2, 4, 6))
-
-
-def test_a_stack_puts_three_phases_in_three_colours_and_nothing_else():
-    windowed = torch.tensor([-1.0, 0.0, 1.0]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
-    assert to_rgb(windowed, PHASES, "stack")[0, :, 0, 0].tolist() == [0, 0.5, 1]
-    with pytest.raises(InputError, match="2 phases make no picture by 'stack': choose one of mean, montage, NC, PV"):
-        to_rgb(windowed[:, :2], ("NC", "PV"), "stack")
-    with pytest.raises(InputError, match="3 phases make no picture by 'DL': choose one of stack, mean, montage, NC"):
-        to_rgb(windowed, PHASES, "DL")
-    with pytest.raises(InputError, match="do not have one channel for each of"):
-        to_rgb(windowed, ("NC", "PV"), "mean")
 
 
 @pytest.mark.parametrize("rgb", ["stack", "PV"])

@@ -70,7 +70,7 @@ class Runs:
         pool = pool or rows.all_rows()[name].pools[0]
         tests = {record["cohort"]: record["tests"][pool] for record in self.read(name)}
         share = {cohort: test["correct"] / test["slices"] for cohort, test in tests.items()}
-        return 100 * pd.DataFrame.from_dict(share, orient="index").sort_index()
+        return 100 * pd.DataFrame(share).T.sort_index()
 
     def accuracy(self, *names: str, pool: str | None = None) -> pd.DataFrame:
         """Accuracy in percent, a line for each cohort, a column for each row; nan: no record.

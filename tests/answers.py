@@ -1,0 +1,141 @@
+"""What answers to the exercises are made of, right ones and wrong ones."""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from scipy.special import softmax
+
+
+def by_slice(patient, n_groups, seed):
+    return np.random.default_rng(seed).integers(0, n_groups, len(patient))
+
+
+def diced(patient, n_groups, seed):
+    patients, which = np.unique(patient, return_inverse=True)
+    return np.random.default_rng(seed).integers(0, n_groups, len(patients))[which]
+
+
+def dealt(patient, n_groups, order):
+    patients, which = np.unique(patient, return_inverse=True)
+    return (order(len(patients)) % n_groups)[which]
+
+
+def shines(lesion, liver, rise=10, fall=10):
+    return (lesion[:, 1] - liver[:, 1] >= rise) & (liver[:, 2] - lesion[:, 2] >= fall)
+
+
+def interval(a, b, t, ddof=1, overlap=None):
+    n, d = len(a), a - b
+    half = t * np.sqrt((1 / n + (1 / (n - 1) if overlap is None else overlap)) * d.var(ddof=ddof))
+    return d.mean() - half, d.mean() + half
+
+
+def unpaired(a, b, t):
+    n = len(a)
+    half = t * np.sqrt((1 / n + 1 / (n - 1)) * (a.var(ddof=1) + b.var(ddof=1)))
+    return (a - b).mean() - half, (a - b).mean() + half
+
+
+def softmax_of(score, axis=1):
+    return np.exp(score) / np.exp(score).sum(axis=axis, keepdims=True)
+
+
+def both_ways(logits, combine):
+    """Combine the terms of the rows and of the columns of a contrastive loss."""
+    return combine(-np.log(np.diag(softmax_of(logits))), -np.log(np.diag(softmax_of(logits, axis=0))))
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def fetched(pictures, channel):
+    return np.take_along_axis(pictures, channel[:, :, None, None], axis=1)
+
+
+def shares(amounts):
+    return amounts / amounts.sum(axis=1, keepdims=True)
+
+
+def flat(logits):
+    return logits.reshape(len(logits), -1)
+
+
+def losses(logits, label):
+    return -np.log(softmax(logits, axis=1)[np.arange(len(logits)), label])
+
+
+def gaps(score, c):
+    """How far a class is below the largest of the others, picture by picture."""
+    return np.delete(score, c, axis=1).max(axis=1) - score[:, c]
+
+
+def z_of(alpha):
+    return stats.norm.isf(alpha / 2)
+
+
+def alarms(z):
+    return 2 * stats.norm.sf(z)
+
+
+def bootstrap(patient, seed, draw=lambda rng, names, patient: rng.choice(names, len(names))):
+    drawn = draw(np.random.default_rng(seed), np.unique(patient), patient)
+    return np.concatenate([np.flatnonzero(patient == name) for name in drawn])
+
+
+def once(patient, seed):
+    names = np.unique(patient)
+    return np.flatnonzero(np.isin(patient, np.random.default_rng(seed).choice(names, len(names))))
+
+
+def stepped(p, factors, running=np.maximum.accumulate, top=1.0):
+    order = np.argsort(p)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(running(factors(len(p)) * p[order]), top)
+    return adjusted
+
+
+def falling(n):
+    return np.arange(n, 0, -1)
+
+
+def lowest(x):
+    return np.minimum.accumulate(x[::-1])[::-1]
+
+
+def mean_filter(filters, n):
+    return filters.mean(axis=1, keepdims=True).repeat(n, axis=1)
+
+
+def ends(difference, q=0.95, df=None):
+    n = len(difference)
+    half = stats.t.ppf(q, df or n - 1) * difference.std(ddof=1) / np.sqrt(n)
+    return difference.mean() - half, difference.mean() + half
+
+
+def mean_and_se(values, times=lambda n: 1, ddof=1):
+    return values.mean(), values.std(ddof=ddof) / np.sqrt(len(values)) * times(len(values))
+
+
+def unshared(more, *parts):
+    return more.mean(), np.sqrt(sum(part.var(ddof=1) for part in parts) / len(more))
+
+
+def judged(wide, narrow, margin):
+    if -margin < narrow[0] and narrow[1] < margin:
+        return "equivalent"
+    return "reproduced" if wide[0] > 0 else "not reproduced" if wide[1] < 0 else "undecided"
+
+
+def by_cohort(a, b):
+    both = pd.DataFrame({"a": a, "b": b}).dropna()
+    return (both["a"] - both["b"]).mean(), (both["a"] - both["b"]).sem()
+
+
+def tables(k, sd, seed):
+    return np.random.default_rng(seed).normal(0, sd, (20_000, k))
+
+
+def youden_level(there, scores, levels):
+    """The first of the levels with the largest sum of sensitivity and specificity."""
+    return max(levels, key=lambda t: (scores[there] >= t).mean() + (scores[~there] < t).mean())
