@@ -7,10 +7,12 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from filelock import FileLock
+from joblib import Parallel, delayed, parallel_config
 
 from livervlm.cli import main
 from livervlm.runs import cells as module
@@ -258,6 +260,21 @@ def test_a_cluster_finishes_every_cell_although_a_worker_is_killed_on_the_way(qu
     assert counts["now"] + counts["elsewhere"] == 3
     for cell in todo:
         assert read_record(cell.path(tmp_path))["fold"] == cell.fold
+
+
+def test_a_cell_makes_what_it_needs_in_its_own_process(tmp_path):
+    """Where it asked the cluster for its patients, other cells could hold all workers and wait for those patients."""
+
+    class Asking:
+        def path(self, out):
+            return Path(out) / "asking.json"
+
+        def record(self):
+            return {"schema": SCHEMA, "by": Parallel()(delayed(os.getpid)() for _ in range(2))}
+
+    with parallel_config("loky", n_jobs=2):
+        assert run_one(Asking(), tmp_path)
+    assert read_record(tmp_path / "asking.json")["by"] == [os.getpid()] * 2
 
 
 # -- The command ------------------------------------------------------------------------------------------------------

@@ -68,7 +68,9 @@ def run_one(work: Work, out: str | Path, wait: bool = False) -> bool:
         with FileLock(lock, timeout=-1 if wait else 0):  # the system lets go of it when its process dies
             done = not path.exists()
             if done:
-                write_record(path, work.record())
+                with parallel_config("sequential"):  # on a cluster, what a cell waits for could wait for the cell
+                    made = work.record()
+                write_record(path, made)
             lock.unlink(missing_ok=True)
     except Timeout:
         return False
