@@ -17,6 +17,10 @@ from .studies.files import read_study as read_study
 from .studies.manifest import import_studies as import_studies
 from .phantom.abdomen import abdomen_study as abdomen_study
 from .phantom.abdomen_patients import draw_abdomens as draw_abdomens
+from .phantom.centres import centre_set as centre_set
+from .phantom.centres import centre_table as centre_table
+from .phantom.centres import lilnet_patients as lilnet_patients
+from .phantom.centres import lilnet_sizes as lilnet_sizes
 from .phantom.cohort import make_cohort as make_cohort
 from .phantom.cohort import phantom_study as phantom_study
 from .phantom.enhancement import read_table as read_table
@@ -30,10 +34,18 @@ from .phantom.series import make_series as make_series
 
 # Models
 from .models import augmentation as augmentation
+from .models import cascade as cascade
 from .models import pretext as pretext
 from .models import tiny_clip as tiny_clip
 from .models import zero_shot as zero_shot
+from .models.detector import Detector as Detector
+from .models.detector import train_detector as train_detector
 from .models.encoders import ImageEncoder as ImageEncoder
+from .models.lilnet import LiLNet as LiLNet
+from .models.lilnet_published import load_published as load_published
+from .models.lilnet import masked_means as masked_means
+from .models.lilnet_training import slice_probabilities as slice_probabilities
+from .models.lilnet_training import train_lilnet as train_lilnet
 from .models.liver_vlm import LiverVLM as LiverVLM
 from .models.prompts import descriptions as descriptions
 from .models.prompts import prompts_by_order as prompts_by_order
@@ -43,6 +55,7 @@ from .models.selector import encode_slices as encode_slices
 from .models.selector import slice_scores as slice_scores
 from .models.selector import train_selector as train_selector
 from .models.settings import Config as Config
+from .models.settings import LiLNetSettings as LiLNetSettings
 from .models.settings import Recipe as Recipe
 from .models.text import encode_text as encode_text
 from .models.text import text_bank as text_bank
@@ -56,7 +69,10 @@ from .models.training import predict as predict
 from .models.training import to_device as to_device
 
 # Evaluation
+from .evaluation import detection as detection
 from .evaluation import forensics as forensics
+from .evaluation.audit import audit as audit
+from .evaluation.audit import read_metadata as read_metadata
 from .evaluation.comparisons import Comparison as Comparison
 from .evaluation.comparisons import cluster_bootstrap as cluster_bootstrap
 from .evaluation.comparisons import delong as delong
@@ -78,15 +94,25 @@ from .evaluation.outcome import Outcome as Outcome
 from .evaluation.patients import PatientAnswers as PatientAnswers
 from .evaluation.patients import accuracy_by as accuracy_by
 from .evaluation.patients import last_less_first as last_less_first
+from .evaluation.readers import against_best as against_best
+from .evaluation.readers import agreement as agreement
+from .evaluation.readers import fleiss_kappa as fleiss_kappa
+from .evaluation.readers import kappa_interval as kappa_interval
+from .evaluation.readers import paired_errors as paired_errors
 
 # Runs
 from .analyses import explained as explained
 from .analyses import key_slices as key_slices
+from .analyses import lilnet as lilnet
+from .analyses import lilnet_readers as lilnet_readers
+from .analyses import lilnet_table as lilnet_table
+from .analyses import scan_to_answer as scan_to_answer
 from .runs.cells import coverage as coverage
 from .runs.cross_validation import cross_validate as cross_validate
 from .runs.methods import Pretext as Pretext
 from .runs.methods import Radiomics as Radiomics
 from .runs.methods import Trained as Trained
+from .runs.methods import TrainedLiLNet as TrainedLiLNet
 from .runs.methods import ZeroShot as ZeroShot
 from .runs.records import read_record as read_record
 from .runs.results import Runs as Runs
@@ -113,11 +139,15 @@ from .book.figures import reliability as reliability
 from .book.figures import say as say
 from .book.figures import similarity_matrix as similarity_matrix
 from .book.figures import type_one_rates as type_one_rates
+from .book.live import live_answer as live_answer
+from .book.live import live_panel as live_panel
 from .book.moving import interval_and_pairs as interval_and_pairs
 from .book.moving import key_slice as key_slice
 from .book.moving import map_reader as map_reader
 from .book.moving import phase_order as phase_order
+from .book.moving import quadrants as quadrants
 from .book.moving import similarity_space as similarity_space
+from .book.moving import thresholds as thresholds
 from .book.moving import window_level as window_level
 from .book.widgets import browse as browse
 

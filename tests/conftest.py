@@ -126,7 +126,9 @@ def page(browser):
     """A page that must ask no network for anything and log no error."""
     page = browser.new_page(viewport={"width": 800, "height": 900})
     faults = []
-    page.on("request", lambda request: request.url.startswith(("data:", "about:")) or faults.append(request.url))
+    page.on(
+        "request", lambda request: request.url.startswith(("data:", "about:", "blob:")) or faults.append(request.url)
+    )
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
     yield page

@@ -16,7 +16,8 @@ from livervlm.analyses.explained.patients import Counterfactuals, load_counterfa
 from livervlm.base.compat import import_torchvision
 from livervlm.evaluation.grad_cam import energy_over_area, precision_over_prevalence
 from livervlm.models.encoders import ImageEncoder
-from livervlm.models.liver_vlm import FCHead, LiverVLM, read_card
+from livervlm.models.liver_vlm import FCHead, LiverVLM
+from livervlm.models.saved import read_card
 from livervlm.models.trainer import config_for
 from livervlm.phantom.cohort import make_cohort
 from livervlm.runs.records import read_record

@@ -7,7 +7,7 @@ from skimage.transform import warp as skimage_warp
 
 from livervlm.base.errors import InputError
 from livervlm.models import geometry
-from livervlm.models.geometry import GEOMETRIES, affine, flips, moved, uniform, warp
+from livervlm.models.geometry import GEOMETRIES, affine, flips, moved, turns, uniform, warp
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -61,6 +61,17 @@ def test_affine_draws_angle_scale_shift_and_mirror_within_what_it_says(monkeypat
     assert torch.histc(angles, 8, -torch.pi, torch.pi).min() > 400
 
 
+def test_turns_neither_scale_nor_shift(monkeypatch):
+    maps = []
+    monkeypatch.setattr(geometry, "warp", lambda images, theta: maps.append(theta) or images)
+    turns(torch.zeros(400, 1, 2, 2), generator())
+    linear, shift = maps[0][:, :, :2], maps[0][:, :, 2]
+    assert torch.allclose(linear @ linear.mT, torch.eye(2).expand(400, 2, 2), atol=1e-5)
+    assert 0.4 < (linear.det() < 0).float().mean() < 0.6
+    assert torch.atan2(linear[:, 1, 0], linear[:, 0, 0]).abs().max() > 3
+    assert not shift.any()
+
+
 def test_phases_move_together_and_pictures_apart():
     picture = torch.randn(1, 1, 16, 16).expand(4, 3, -1, -1)
     found = affine(picture, generator())
@@ -89,7 +100,9 @@ def test_none_is_the_task_itself_and_another_name_is_refused():
         """What is learned."""
 
     assert moved(task, "none") is task
-    with pytest.raises(InputError, match="recipe: geometry 'magic' is unknown: choose one of none, flips, affine"):
+    with pytest.raises(
+        InputError, match="recipe: geometry 'magic' is unknown: choose one of none, flips, turns, affine"
+    ):
         moved(task, "magic")
 
 

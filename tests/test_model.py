@@ -14,10 +14,11 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 
 from livervlm.base.compat import import_torchvision
 from livervlm.base.errors import InputError
-from livervlm.models import encoders, text
+from livervlm.models import encoders, saved, text
 from livervlm.models import liver_vlm as model
 from livervlm.models.encoders import build_encoder
-from livervlm.models.liver_vlm import CosineHead, LiverVLM, read_card
+from livervlm.models.liver_vlm import CosineHead, LiverVLM
+from livervlm.models.saved import read_card
 from livervlm.models.settings import Config
 from livervlm.models.training import classification, train_step
 
@@ -228,7 +229,7 @@ def test_an_interrupted_save_keeps_the_old_model_and_leaves_nothing_else(small, 
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(model, "save_file", fail)
+    monkeypatch.setattr(saved, "save_file", fail)
     for name in ("model", "new"):
         with pytest.raises(KeyboardInterrupt):
             small.save_pretrained(tmp_path / name)
@@ -251,7 +252,7 @@ def test_nothing_is_unpickled():
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "pickle.load", "pickle.loads"):
                 calls += 1
                 assert {k.arg: ast.unparse(k.value) for k in node.keywords}.get("weights_only") == "True", file
-    assert calls == 2  # checkpoints, and the weights that MedCLIP publishes
+    assert calls == 3  # checkpoints, and the weights that MedCLIP and LiLNet publish
 
 
 def to_fake_cuda(net: LiverVLM) -> LiverVLM:

@@ -113,11 +113,19 @@ ROW = {"name": "mine", "set": "core"}
     ("entry", "message"),
     [
         ({**ROW, "colour": 1}, "row 'mine' has 'colour' in its entry: it may have cohort, config, method"),
-        ({**ROW, "method": "forest"}, "row 'mine' has method 'forest': choose one of train, pretext, radiomics"),
+        ({**ROW, "method": "forest"}, "row 'mine' has method 'forest': choose one of train, lilnet, pretext"),
         ({**ROW, "config": {"tempalte": 1}}, "row 'mine' has 'tempalte' in config: it may have class_names, encoder"),
         ({**ROW, "config": {"classes": ["CYST"]}}, "row 'mine' has 'classes' in config"),
         ({**ROW, "recipe": {"steps": 3}}, "row 'mine' has 'steps' in recipe: it may have augmentation"),
         ({**ROW, "recipe": {"init": "magic"}}, "row 'mine' recipe: init 'magic' is unknown: choose one of scratch"),
+        (
+            {**ROW, "method": "lilnet", "lilnet": {"mask": 1}},
+            "row 'mine' has 'mask' in lilnet: it may have answer, beta",
+        ),
+        (
+            {**ROW, "method": "lilnet", "lilnet": {"depths": 2}},
+            "row 'mine' LiLNet: depths 2 is unknown: choose one of both",
+        ),
         ({**ROW, "cohort": {"patient": 20}}, "row 'mine' has 'patient' in cohort: it may have aligned, classes, pat"),
         ({**ROW, "method": "radiomics", "config": {}}, "row 'mine' has 'config' in its entry"),
         ({**ROW, "method": "zero_shot", "zero_shot": {"modle": "clip"}}, "row 'mine' zero_shot: name the `model`"),

@@ -12,7 +12,20 @@ import pytest
 from livervlm import cli
 from livervlm.cli.parser import build_parser
 
-COMMANDS = ("phantom", "import", "train", "predict", "evaluate", "find", "reproduce", "report", "doctor")
+COMMANDS = (
+    "phantom",
+    "import",
+    "audit",
+    "train",
+    "predict",
+    "evaluate",
+    "find",
+    "detect",
+    "demo",
+    "reproduce",
+    "report",
+    "doctor",
+)
 
 
 def shell(*arguments: str, code: str | None = None) -> subprocess.CompletedProcess:

@@ -14,7 +14,7 @@ from livervlm.runs import rows as declarations
 from livervlm.runs.cells import cells
 from livervlm.runs.cohorts import pool_of
 from livervlm.runs.cross_validation import cross_validate
-from livervlm.runs.methods import Radiomics, Trained
+from livervlm.runs.methods import Radiomics, Trained, TrainedLiLNet
 from livervlm.runs.records import read_record
 from livervlm.runs.results import Runs
 from livervlm.runs.rows import Row
@@ -76,7 +76,8 @@ def test_train_predict_and_evaluate(imported, head, tmp_path, capsys):
 @pytest.mark.usefixtures("tiny_encoder", "empty_cache")
 def test_cross_validation_and_its_figures(imported, quick):
     lesions = LesionSet.load(imported)
-    outcomes = {m.name: cross_validate(lesions, m, quick, progress=False) for m in (Trained(), Radiomics())}
+    methods = Trained(), Radiomics(), TrainedLiLNet({"encoder": "resnet10_narrow"}, cascade=True)
+    outcomes = {m.name: cross_validate(lesions, m, quick, progress=False) for m in methods}
     for outcome in outcomes.values():
         assert outcome.classes == SIX
         assert outcome.prob.shape == (len(lesions), 6)

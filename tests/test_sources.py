@@ -10,6 +10,7 @@ from pybtex.database import parse_file
 ROOT = Path(__file__).resolve().parents[1]
 ENTRIES = parse_file(str(ROOT / "book" / "references.bib"), "bibtex").entries
 TABLES = ["enhancement", "pattern_rates", "phantom", "anatomy", "organs", "organ_volumes", "findings"]
+TABLES += ["centres", "lilnet_patients", "lilnet_sizes"]
 CHOSEN = ("general knowledge", "textbook", "as ")  # a row that begins so was chosen
 NAMES = {  # what a source is called in the tables -> its key
     "MCT-LTDiag": "su2025",

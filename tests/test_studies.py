@@ -252,6 +252,9 @@ def test_dicom_two_series_in_a_folder(tmp_path, study):
 
 def test_dicom_two_slices_at_one_position(dicom):
     shutil.copy(dicom / "0004.dcm", dicom / "again.dcm")
+    read_volume(dicom)  # an identical copy is left out
+    shutil.copy(dicom / "0005.dcm", dicom / "again.dcm")
+    edit_slice(dicom / "again.dcm", _00200032="0\\0\\7.5")
     fails("two slices at one position", read_volume, dicom)
 
 

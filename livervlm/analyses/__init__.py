@@ -1,5 +1,8 @@
-"""Studies of studies: a near-ideal observer, Grad-CAM scored, key slices retrieved."""
+"""Studies of studies: a near-ideal observer, Grad-CAM scored, key slices retrieved, LiLNet taken apart."""
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["explained", "key_slices"])
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    ["detection", "explained", "key_slices", "lilnet", "lilnet_readers", "lilnet_table", "scan_to_answer"],
+)

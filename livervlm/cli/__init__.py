@@ -1,4 +1,5 @@
-"""The command line: `livervlm phantom | import | train | predict | evaluate | find | reproduce | report | doctor`.
+"""The commands: `livervlm phantom | import | audit | train | predict | evaluate | find | detect | demo | reproduce |
+report | doctor`.
 
 Heavy imports stay inside the commands, so that `--help` is quick.
 """

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..base.errors import InputError
-from .shared import chosen_profile, described
+from .shared import chosen_profile, described, shortened
 
 
 def phantom(arguments: argparse.Namespace) -> None:
@@ -47,8 +47,33 @@ def import_(arguments: argparse.Namespace) -> None:
     from ..studies.manifest import import_studies
 
     size = arguments.size or chosen_profile(arguments).size
+    _no_other_file(arguments.out)
+    readings = {}
     lesions = import_studies(
-        arguments.manifest, size, n_groups=arguments.groups, seed=arguments.seed, classes=arguments.classes
+        arguments.manifest,
+        size,
+        n_groups=arguments.groups,
+        seed=arguments.seed,
+        classes=arguments.classes,
+        readings=readings,
+        accept_doubts=arguments.accept_doubts,
     )
     lesions.save(arguments.out)
     print(f"{arguments.out}: {described(lesions)}")
+    rows_by_line = {}
+    for row, reading in readings.items():
+        for line in reading.lines():
+            rows_by_line.setdefault(line, []).append(row)
+    for line, rows in rows_by_line.items():
+        print(f"{shortened(rows)}: {line}")
+
+
+def _no_other_file(out: str) -> None:
+    """A set may replace a set; whatever else has that name, a scan perhaps, stays."""
+    from ..scans.lesions import LesionSet
+
+    if Path(out).exists():
+        try:
+            LesionSet.load(out)
+        except InputError:
+            raise InputError(f"{out}: already there, and no data set of this program; name a new file") from None

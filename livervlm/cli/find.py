@@ -1,14 +1,13 @@
 """Key-slice selection: `livervlm find`."""
 
 import argparse
+import sys
 import textwrap
-from pathlib import Path
 
 from ..base.errors import InputError
-from .shared import NOT_FOR_DIAGNOSIS
+from .shared import NOT_FOR_DIAGNOSIS, picture_format
 
 BEST = 5  # slices that are printed
-FORMATS = (".png", ".jpg", ".pdf", ".svg")
 
 
 def find(arguments: argparse.Namespace) -> None:
@@ -16,21 +15,21 @@ def find(arguments: argparse.Namespace) -> None:
 
     from ..analyses.key_slices.questions import windowed
     from ..base.paths import data_file, written_whole
-    from ..models.liver_vlm import read_card
+    from ..models.saved import read_card
     from ..models.selector import best_slices, encode_slices, slice_scores
     from ..models.towers import SliceTowers
     from ..scans.study import PADDING
+    from ..studies.reading import Reading
     from ..studies.slices import read_slices
 
-    form = Path(arguments.out).suffix.lower()
-    if form not in FORMATS:
-        raise InputError(f"{arguments.out}: a picture is written as {', '.join(FORMATS)}; name --out so")
+    form = picture_format(arguments.out)
     shipped = data_file("selector")
     if arguments.selector is None and not shipped.exists():
         raise InputError(f"{shipped}: no selector is shipped with this version; name the folder of one with --selector")
     folder = arguments.selector or shipped
     towers, size = SliceTowers.from_pretrained(folder), read_card(folder)["provenance"].get("size", 64)
-    slices = read_slices(arguments.study, size)
+    reading = Reading()
+    slices = read_slices(arguments.study, size, reading=reading)
     scores = slice_scores(towers, encode_slices(towers, windowed(slices.hu)), [arguments.sentence])
     cosine = scores.reshape(slices.hu.shape[:2])
     # Where a phase was not scanned there is air, and nothing to find.
@@ -38,7 +37,7 @@ def find(arguments: argparse.Namespace) -> None:
     best, phase = cosine.max(axis=1), cosine.argmax(axis=1)
     hits = [s for s in best_slices(best, BEST) if np.isfinite(best[s])]
     with written_whole(arguments.out) as temporary:
-        _picture(slices, arguments.sentence, cosine, hits).savefig(temporary, format=form[1:], dpi=150)
+        _picture(slices, arguments.sentence, cosine, hits).savefig(temporary, format=form, dpi=150)
 
     several = len(slices.phases) > 1
     if len(slices.hu) == 1:
@@ -49,6 +48,8 @@ def find(arguments: argparse.Namespace) -> None:
         print(line + several * f"  {slices.phases[phase[s]]}")
     print("Slices are counted from the feet, from 1; positions are the study's own, larger towards the head.")
     print("The score is a cosine, from -1 to 1, and no probability: some slice is best whether or not it shows this.")
+    for line in reading.lines():
+        print(line, file=sys.stderr)  # beside the answer, not in it
     print(f"{arguments.out}: similarity along {len(slices.hu)} slices, and the best one. {NOT_FOR_DIAGNOSIS}")
 
 

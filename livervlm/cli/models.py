@@ -60,7 +60,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from ..evaluation.outcome import Outcome
-    from ..models.liver_vlm import LiverVLM, read_card
+    from ..models.liver_vlm import LiverVLM
+    from ..models.saved import read_card
     from ..runs.cross_validation import cross_validate
     from ..scans.lesions import LesionSet
 

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from .. import __version__
 from ..base.profiles import PROFILES
 from ..scans.conventions import LIVER_VLM_CLASSES
+from .audit import audit
 from .data import import_, phantom
+from .demo import demo
+from .detect import detect
 from .doctor import doctor
 from .find import find
 from .models import evaluate, predict, train
@@ -63,7 +66,17 @@ COMMANDS = {
         option("--classes", type=class_names, default=LIVER_VLM_CLASSES, metavar="A,B,...", help="the labels of the "
                f"set, in this order (default {','.join(LIVER_VLM_CLASSES)})"),
         option("--groups", type=int, default=5, help="patient groups for cross-validation (default 5)"),
+        option("--accept-doubts", action="store_true", help="keep rows whose files contradict each other, and say so"),
         *(SIZE, PROFILE, SEED),
+    ),
+    audit: (
+        "Look for what can mislead in a data set: copies, shortcuts, phases, values, folds. Exit status: 0 nothing but "
+        "notes, 1 doubts, 2 errors, or a set that cannot be read.",
+        "livervlm audit mine.safetensors --html audit.html",
+        option("data", help="a data set made by `phantom` or `import`"),
+        option("--metadata", metavar="CSV", help="columns: patient, its number; sex, age, scanner ..."),
+        option("--html", metavar="FILE", help="write a page with pictures of the slices concerned"),
+        option("--json", metavar="FILE", help="write the findings as JSON"),
     ),
     train: (
         "Train a model.",
@@ -96,6 +109,24 @@ COMMANDS = {
         option("--selector", metavar="FOLDER", help="saved towers (default: those that the book ships)"),
         option("--out", default="found.png", metavar="FILE", help="the picture: .png, .jpg, .pdf or .svg (default: "
                "found.png)"),
+    ),
+    detect: (
+        "Find what looks like a liver lesion in a CT study, with a detector that was taught on a phantom.",
+        "livervlm detect study --liver liver.nii.gz",
+        option("study", help="a folder with one DICOM series, a NIfTI file, or a folder with NC, ART, PV, DL"),
+        option("--liver", metavar="FILE", help="a mask of the liver, lesions included; what lies outside is left out"),
+        option("--model", metavar="FOLDER", help="a saved detector (default: the one that the book ships)"),
+        option("--out", default="detected.png", metavar="FILE", help="the picture: .png, .jpg, .pdf or .svg (default: "
+               "detected.png)"),
+    ),
+    demo: (
+        "Take one patient through everything: the slice that the report means, the box, the lesion, two networks' "
+        "answers, and one picture of it all.",
+        "livervlm demo",
+        option("study", nargs="?", help="as for `find` (default: a phantom patient with a report)"),
+        option("--sentence", help="one finding, as a report would say it (default: the phantom's own)"),
+        option("--out", default="demo.png", metavar="FILE", help="the picture: .png, .jpg, .pdf or .svg (default: "
+               "demo.png)"),
     ),
     reproduce: (
         "Run rows of the paper's tables and their controls on the phantom; the same command goes on where it stopped.",

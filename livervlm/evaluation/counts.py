@@ -1,4 +1,4 @@
-"""The whole numbers behind a printed mean and standard deviation over folds of known sizes.
+"""The whole numbers behind a printed mean and standard deviation over folds of known sizes, or behind one share.
 
 A fold of 15 slices knows only 16 recalls, so few counts give both figures: the idea of GRIM and GRIMMER (Brown &
 Heathers 2017; Anaya 2016), here over folds.  `counts_behind` searches with room for another way of rounding
@@ -39,6 +39,18 @@ def counts_behind(mean: float, sd: float, sizes: Sequence[int], tolerance: float
     second = _near_counts(mean, sd, sizes, tolerance, range(middle, len(sizes)))
     i, j = _pairs(100 * first / sizes, 100 * second / sizes, mean, sd, tolerance)
     return np.unique(first[i] + second[j], axis=0)
+
+
+def counts_of_share(percent: float, n: int, decimals: int = 1) -> list[int]:
+    """Every k such that k of n is printed as this percentage, rounded or cut off after `decimals` (GRIM, one share).
+
+    An empty list means that no count gives it.  From n = 10 ** (decimals + 2) up, every figure is possible.
+    """
+    if not (0 <= percent <= 100 and n >= 1):
+        raise InputError(f"{percent:g} % of {n}: give a percentage of 0 to 100 and one case or more")
+    shares, unit = 100 * np.arange(n + 1) / n, 10.0**-decimals
+    near = (shares - percent >= -unit / 2 - _SLACK) & (shares - percent < unit - _SLACK)
+    return np.flatnonzero(near).tolist()
 
 
 def folds_behind(

@@ -2,4 +2,6 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["augmentation", "pretext", "tiny_clip", "zero_shot"])
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, ["augmentation", "cascade", "pretext", "tiny_clip", "zero_shot"]
+)

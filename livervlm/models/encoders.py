@@ -1,7 +1,7 @@
 """Image encoders behind one door: a stem for any number of phases, a feature map, a pooled vector."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,13 @@ class ImageEncoder(nn.Module):
     def forward_features(self, images: Tensor) -> Tensor:
         """The last feature map, (B, dim, h, w): where Grad-CAM looks."""
         return self.body(images)
+
+    def stages(self, images: Tensor, names: Sequence[str]) -> list[Tensor]:
+        """The maps that parts of the body leave on the way, by their names, such as layer3 and layer4 of a ResNet."""
+        found = {}
+        for name, part in self.body.named_children():
+            images = found[name] = part(images)
+        return [found[name] for name in names]
 
     def forward(self, images: Tensor) -> Tensor:
         """The image's feature vector, (B, dim)."""

@@ -9,7 +9,7 @@ from functools import wraps
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import affine_grid, grid_sample, pad
 
 from .settings import choose
 from .training import Task
@@ -36,20 +36,31 @@ def flips(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(down, images.flip(2), images)
 
 
+def turned(n: int, generator: torch.Generator) -> Tensor:
+    """n maps (n, 2, 2) that flip and turn by any angle."""
+    signs = torch.where(uniform(generator, n, 2) < 0, -1.0, 1.0)
+    angle = math.pi * uniform(generator, n)
+    cos, sin = angle.cos(), angle.sin()
+    turn = torch.stack([torch.stack([cos, -sin], dim=1), torch.stack([sin, cos], dim=1)], dim=1)
+    return turn * signs[:, None]
+
+
+def turns(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Each image (N, P, H, W) flipped and turned by any angle: the augmentation of LiLNet."""
+    return warp(images, pad(turned(len(images), generator), (0, 1)))
+
+
 def affine(images: Tensor, generator: torch.Generator) -> Tensor:
     """Each image (N, P, H, W) flipped, turned by any angle, scaled by up to 15 %, shifted by up to 5 % of its side."""
-    n = len(images)
-    signs = torch.where(uniform(generator, n, 2) < 0, -1.0, 1.0)
-    angle, scale = math.pi * uniform(generator, n), 1 + 0.15 * uniform(generator, n)
-    cos, sin = angle.cos(), angle.sin()
-    turn = torch.stack([torch.stack([cos, -sin], dim=1), torch.stack([sin, cos], dim=1)], dim=1)  # (N, 2, 2)
-    theta = torch.cat([turn * scale[:, None, None] * signs[:, None], 0.1 * uniform(generator, n, 2, 1)], dim=2)
-    return warp(images, theta)
+    n, linear = len(images), turned(len(images), generator)
+    scale = 1 + 0.15 * uniform(generator, n, 1, 1)
+    return warp(images, torch.cat([scale * linear, 0.1 * uniform(generator, n, 2, 1)], dim=2))
 
 
 GEOMETRIES: dict[str, Callable[[Tensor, torch.Generator], Tensor] | None] = {
     "none": None,
     "flips": flips,
+    "turns": turns,
     "affine": affine,
 }
 

@@ -1,20 +1,17 @@
 """Liver-VLM: an image encoder whose features are compared with one vector per class (paper section 3)."""
 
-import json
 import math
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ..base.errors import InputError
-from ..base.paths import folder_written_whole
 from .encoders import build_encoder
+from .saved import load_model, save_model
 from .settings import Config
 from .text import text_bank
 
@@ -103,37 +100,12 @@ class LiverVLM(nn.Module):
 
     def save_pretrained(self, folder: str | Path, provenance: dict | None = None) -> None:
         """Write `config.json` (readable, with where the weights come from) and `model.safetensors`."""
-        with folder_written_whole(folder) as temporary:
-            text = json.dumps({"model": asdict(self.config), "provenance": provenance or {}}, indent=2)
-            (temporary / "config.json").write_text(text + "\n")
-            weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-            save_file(weights, temporary / "model.safetensors")
+        save_model(self, asdict(self.config), folder, provenance)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "LiverVLM":
         """Read what `save_pretrained` wrote.  The text features are in the file: no text encoder is needed."""
-        folder = Path(folder)
-        config = read_card(folder)["model"]
-        try:
-            config = Config(**{key: tuple(v) if isinstance(v, list) else v for key, v in config.items()})
-            weights = load_file(folder / "model.safetensors")
-            weights = {name: w.float() if w.is_floating_point() else w for name, w in weights.items()}  # also of halves
-            model = cls(config, weights.get("head.text"))
-            model.load_state_dict(weights)
-        except (OSError, SafetensorError, RuntimeError, TypeError, AttributeError) as error:
-            first = str(error).splitlines()[0]
-            raise InputError(f"{folder}: model.safetensors does not fit config.json ({first}); train again") from error
-        return model.eval()
-
-
-def read_card(folder: str | Path) -> dict:
-    """The `config.json` of a saved model: its `model` and its `provenance`."""
-    path = Path(folder) / "config.json"
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-        return {"model": card["model"], "provenance": card["provenance"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not the config of a saved model; make one with `livervlm train`") from error
+        return load_model(folder, lambda config, weights: cls(Config(**config), weights.get("head.text")))
 
 
 def _full_precision(device: str):

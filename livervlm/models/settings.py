@@ -1,4 +1,4 @@
-"""What a model is, and how it is trained: `Config` and `Recipe`."""
+"""What a model is, and how it is trained: `Config` and `Recipe` of Liver-VLM, and `LiLNetSettings`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -57,8 +57,58 @@ class Recipe:
         choose("init", self.init, INITS)
 
 
-def choose(name: str, value: Any, known) -> Any:
-    """`value`, where it is among the known ones; otherwise an `InputError` that names the field of the recipe."""
+@dataclass(frozen=True)
+class LiLNetSettings:
+    """What a LiLNet is.  The defaults are the paper's; where the public code does otherwise, both have a name.
+
+    encoder: a key of `encoders.ENCODERS` with the stages of a ResNet.
+    masks: read the maps whole and without each quadrant; otherwise whole, five times.
+    joint: five labels a class, one for each of the five readings; otherwise the class alone.
+    depths: "both", heads on layer4 and on layer3, or "deep", on layer4 alone.
+    teacher: of the self-distillation: "deep" (paper), the classifier added to the last features teaches the joint
+    heads; "aggregate" (code), the joint heads teach that classifier; or "none".
+    answer: "plain", the classifier added to the last features, without the joint heads (paper: they "could be omitted
+    during inference"), or "aggregate", the joint heads (code; the paper, too, speaks of "aggregation inference").
+    temperature: T of the distillation.  beta: weight of the heads on layer3.
+
+    Without masks and joint labels the deep head would learn what the plain one learns, and is left out.  With "deep"
+    for depths and "none" for a teacher as well, an ordinary classifier is left.
+    """
+
+    classes: tuple[str, ...]
+    encoder: str = "resnet50"
+    masks: bool = True
+    joint: bool = True
+    depths: str = "both"
+    teacher: str = "deep"
+    answer: str = "plain"
+    temperature: float = 3.0
+    beta: float = 1.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "classes", tuple(self.classes))
+        for name, known in {
+            "masks": (True, False),
+            "joint": (True, False),
+            "depths": ("both", "deep"),
+            "teacher": ("deep", "aggregate", "none"),
+            "answer": ("plain", "aggregate"),
+        }.items():
+            choose(name, getattr(self, name), known, "LiLNet")
+        if not (self.temperature > 0 and self.beta >= 0):
+            raise InputError(f"LiLNet: temperature {self.temperature}, beta {self.beta}: give one above 0, one from 0")
+        if not self.heads and (self.teacher, self.answer) != ("none", "plain"):
+            raise InputError("LiLNet: no joint head is left; choose teacher none and answer plain")
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The heads beside the plain one."""
+        deep = ("deep",) if self.masks or self.joint else ()
+        return deep + (("shallow",) if self.depths == "both" else ())
+
+
+def choose(name: str, value: Any, known, where: str = "recipe") -> Any:
+    """`value`, where it is among the known ones; otherwise an `InputError` that names the field and where it stands."""
     if value not in known:
-        raise InputError(f"recipe: {name} {value!r} is unknown: choose one of {', '.join(map(str, known))}")
+        raise InputError(f"{where}: {name} {value!r} is unknown: choose one of {', '.join(map(str, known))}")
     return value

@@ -3,20 +3,16 @@
 A slice is one grey picture, of one phase.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ..base.errors import InputError
-from ..base.paths import folder_written_whole
 from .encoders import build_encoder
-from .liver_vlm import read_card
+from .saved import load_model, save_model
 from .text import encode_text
 from .tiny_clip import TinyCLIP
 from .zero_shot import ZeroShotModel
@@ -57,23 +53,12 @@ class SliceTowers(nn.Module):
 
     def save_pretrained(self, folder: str | Path, provenance: dict | None = None) -> None:
         """Write `config.json` (readable, with where the weights come from) and `model.safetensors`."""
-        with folder_written_whole(folder) as temporary:
-            text = json.dumps({"model": self.settings, "provenance": provenance or {}}, indent=2)
-            (temporary / "config.json").write_text(text + "\n")
-            weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-            save_file(weights, temporary / "model.safetensors")
+        save_model(self, self.settings, folder, provenance)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "SliceTowers":
         """Read what `save_pretrained` wrote.  Sentences that are neither shipped nor cached need the text encoder."""
-        folder, settings = Path(folder), read_card(folder)["model"]
-        try:
-            towers, weights = cls(**settings), load_file(folder / "model.safetensors")
-            towers.load_state_dict({n: w.float() if w.is_floating_point() else w for n, w in weights.items()})
-        except (OSError, SafetensorError, RuntimeError, TypeError) as error:
-            first = str(error).splitlines()[0]
-            raise InputError(f"{folder}: model.safetensors does not fit config.json ({first}); teach again") from error
-        return towers.eval()
+        return load_model(folder, lambda settings, weights: cls(**settings))
 
 
 class PictureTowers(nn.Module):

@@ -153,9 +153,10 @@ def scar(patient: Patient, depth: np.ndarray, axes) -> np.ndarray:
     """(Z, Y, X) bool: irregular strands that leave the middle and thin out."""
     rng, strands = patient.rng("scar"), np.full(depth.shape, np.inf, dtype=np.float32)
     reach = rng.uniform(0.25, 0.5)
+    middle = (np.searchsorted(axes[0], 0), len(axes[1]) // 2, len(axes[2]) // 2)  # some slices may be left out
     for _ in range(2):
         sheet = smooth_field(rng, *axes, max(patient.diameter / 5, 4.0))
-        sheet = sheet - sheet[tuple(n // 2 for n in sheet.shape)]  # through the middle
+        sheet = sheet - sheet[middle]  # through the middle
         strands = np.minimum(strands, abs(sheet))
     return strands < 0.8 * (depth - reach)
 
@@ -164,7 +165,8 @@ def edge(patient: Patient, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.nd
     """(Z, Y, X) float32, mm beyond the liver's surface, which bulges outwards and in cirrhosis is nodular."""
     rng = patient.rng("edge")
     side, tilt, bend = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.3), 1 / rng.uniform(60, 180)
-    away = 0.75 * patient.diameter * rng.uniform(0.6, 1.05)  # in shares of the ROI, for every size alike
+    half = max(0.75 * patient.diameter, (patient.field or 0) / 2)
+    away = half * rng.uniform(0.6, 1.05)  # in shares of the ROI, for every size alike
     cos, sin = math.cos(side), math.sin(side)
     along = y[:, None] * cos - x * sin
     out = smooth_field(rng, z, y, x, 30)

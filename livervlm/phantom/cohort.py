@@ -62,7 +62,7 @@ def make_cohort(
     strange = {patient.kind for patient in drawn} - set(classes)
     if strange:
         raise InputError(f"patients of class {min(strange)} are not in the classes {', '.join(classes)}: name them all")
-    made = Parallel(jobs, return_as="generator")(delayed(_rois)(p, size, tuple(phases), aligned) for p in drawn)
+    made = Parallel(jobs, return_as="generator")(delayed(patient_rois)(p, size, tuple(phases), aligned) for p in drawn)
     rois = list(bar(made, "phantom patients", progress, total=len(drawn)))
     n_slices = [p.n_slices for p in drawn]
     return LesionSet(
@@ -85,10 +85,12 @@ def make_cohort(
     )
 
 
-def _rois(patient: Patient, size: int, phases: tuple[str, ...], aligned: bool) -> dict[str, np.ndarray]:
-    """One patient's share of a cohort."""
-    study = _scan(patient, phases, None, aligned)
-    rois = extract_rois(study, size, phases=phases, margin=MARGIN, aligned=aligned)
+def patient_rois(
+    patient: Patient, size: int, phases: tuple[str, ...], aligned: bool = True, kept: Sequence[int] | None = None
+) -> dict[str, np.ndarray]:
+    """One patient's share of a cohort: `hu`, `spacing` and `masks`; of all its slices or of those `kept`, from 0."""
+    study = _scan(patient, phases, None, aligned, kept)
+    rois = extract_rois(study, size, phases=phases, margin=MARGIN, aligned=aligned, field=patient.field)
     return {"hu": rois.hu, "spacing": rois.spacing, "masks": pack_masks(rois.masks, MASK_NAMES)}
 
 
@@ -117,7 +119,10 @@ def fine_grid(patient: Patient) -> FineGrid:
     slices = {p: round(told[p][0] / patient.thickness) for p in PHASE_NAMES}  # whole slices from the reference's ROI
     above, below = 1 - min(0, *slices.values()), 1 + max(0, *slices.values())
     far = np.abs([*moved.values(), *told.values()])[:, 1:].max() + 3 * patient.point_spread
-    side = 2 * int(np.ceil((MARGIN * WIDEST * patient.diameter / 2 + far) / patient.pixel))
+    wide = (
+        MARGIN * WIDEST * patient.diameter if patient.field is None else patient.field + (WIDEST - 1) * patient.diameter
+    )
+    side = 2 * int(np.ceil((wide / 2 + far) / patient.pixel))
     side = scipy.fft.next_fast_len(side, real=True)
     shape = np.array([patient.n_slices + above + below, side, side])
     middle = np.array([above + (patient.n_slices - 1) / 2, (side - 1) / 2, (side - 1) / 2])
@@ -130,44 +135,75 @@ def fine_grid(patient: Patient) -> FineGrid:
     return FineGrid(shape, middle, above, told, steps, low, axes)
 
 
-def _scan(patient: Patient, phases: Sequence[str], without: str | None, aligned: bool | None = None) -> Study:
-    """`phantom_study`; with `aligned` given, only the slices that the ROIs need, the others left at 0 HU."""
+def _scan(
+    patient: Patient,
+    phases: Sequence[str],
+    without: str | None,
+    aligned: bool | None = None,
+    kept: Sequence[int] | None = None,
+) -> Study:
+    """`phantom_study`; with `aligned` given, only the slices that the ROIs need, the others left at 0 HU.
+
+    kept: of these, the ones that are scanned; the study then has no others, and in every phase at the same height.
+    """
     if not 1 <= len(phases) == len(set(phases) & set(PHASE_NAMES)):
         raise InputError(f"phases {', '.join(phases) or '(none)'}: give each once, of {', '.join(PHASE_NAMES)}")
     if without not in (None, *MASK_NAMES):
         raise InputError(f"no part {without!r} to leave out: choose one of {', '.join(MASK_NAMES)}")
-    n, reference = patient.n_slices, phases[-1]
-    grid = fine_grid(patient)
-    shape, middle, above, told, steps, low = grid.shape, grid.middle, grid.above, grid.told, grid.steps, grid.low
-    spacing, side = np.array([patient.thickness, patient.pixel, patient.pixel]), int(shape[1])
-    anatomy = grow(patient, *grid.axes, without)
+    n, reference, grid = patient.n_slices, phases[-1], fine_grid(patient)
+    above, middle, side = grid.above, grid.middle, int(grid.shape[1])
+    spacing = np.array([patient.thickness, patient.pixel, patient.pixel])
+    told = {phase: grid.told[phase] if phase != reference else np.zeros(3) for phase in phases}
+    steps = {phase: grid.steps[phase] if phase != reference else np.zeros(3, dtype=int) for phase in phases}
+    asked = np.arange(n) if kept is None else np.asarray(kept)  # slices from the lesion's first on
+    if aligned is None:
+        asked = np.arange(grid.shape[0]) - above
+    scanned, rows = {}, {}  # phase -> slices of the volume, and theirs of the fine grid
+    for phase in phases:
+        scanned[phase] = above + asked + (aligned or 0) * round(told[phase][0] / patient.thickness)
+        fine = scanned[phase][:, None] * SUB_SLICES + np.arange(SUB_SLICES)
+        rows[phase] = fine.ravel() - steps[phase][0] - grid.low[0]
+    z = grid.axes[0]
+    grown = np.arange(len(z)) if kept is None else _rows_to_grow(z, patient.height, [*rows.values()])
+    anatomy = grow(patient, z[grown], *grid.axes[1:], without)
 
+    shape, place = grid.shape, scanned
+    if kept is not None:
+        above, n, shape = 0, len(asked), np.array([len(asked), side, side])
+        place = dict.fromkeys(phases, np.arange(n))
+        middle = np.array([(n - 1) / 2, *middle[1:]])
+        told = {phase: moved * (0, 1, 1) for phase, moved in told.items()}
     there = [name for name in MASK_NAMES if any(_codes(name, anatomy, p) for p in phases)]
     volumes, masks, centres = {}, {name: {} for name in there}, {}
     for phase in phases:
-        to, step = (told[phase], steps[phase]) if phase != reference else (np.zeros(3), np.zeros(3, dtype=int))
-        centres[phase] = tuple((middle + to / spacing).tolist())
-        first = 0 if aligned is None else above + aligned * round(to[0] / patient.thickness)
-        last = int(shape[0]) if aligned is None else first + n
-        start = np.array([first * SUB_SLICES, 0, 0]) - step - low
-        end = np.add(start, ((last - first) * SUB_SLICES, side, side))
-        seen = tuple(slice(a, b) for a, b in zip(start, end, strict=True))
+        centres[phase] = tuple((middle + told[phase] / spacing).tolist())
+        start = -steps[phase][1:] - grid.low[1:]
+        seen = (np.searchsorted(grown, rows[phase]), *(slice(a, a + side) for a in start))
         code = anatomy.code[seen]
         column = COLUMNS.index(phase)
         level = np.float32([patient.hu[names[column]][column] for names in anatomy.tissues])
         true = level.take(code)
         true += anatomy.unevenness[seen]
         thick = true.reshape(-1, SUB_SLICES, side, side).mean(axis=1)
-        rngs = [patient.rng(f"noise {phase}", k) for k in range(first, last)]
+        rngs = [patient.rng(f"noise {phase}", int(k)) for k in scanned[phase]]
         picture = blur(thick, patient.pixel, patient.point_spread)
         picture += noise(rngs, side, patient.pixel, patient.noise, patient.noise_cutoff)
         volumes[phase] = np.zeros(shape, dtype=np.int16)
-        volumes[phase][first:last] = np.rint(picture)
+        volumes[phase][place[phase]] = np.rint(picture)
         for name in masks:
             masks[name][phase] = np.zeros(shape, dtype=bool)
-            masks[name][phase][first:last] = _thick(code, _codes(name, anatomy, phase))
+            masks[name][phase][place[phase]] = _thick(code, _codes(name, anatomy, phase))
     plane = mask_box(masks["lesion"][reference])[2:] if "lesion" in masks else (0, side, 0, side)
     return Study(volumes, tuple(spacing.tolist()), reference, (above, above + n, *plane), centres, masks)
+
+
+def _rows_to_grow(z: np.ndarray, height: float, seen: list[np.ndarray]) -> np.ndarray:
+    """Where only some rows of a fine grid are seen: these, and those that the anatomy's random fields hang on.
+
+    They are the ends of the grid and of the lesion and the lesion's middle; so each row is as in the whole anatomy.
+    """
+    inside = np.flatnonzero(abs(z) < height / 2)
+    return np.unique(np.concatenate([*seen, inside[[0, -1]], [0, len(z) - 1, np.searchsorted(z, 0)]]))
 
 
 def _codes(name: str, anatomy: Anatomy, phase: str) -> list[int]:

@@ -1,9 +1,10 @@
 """Phantom patients: everything about them that is drawn, before any picture is made."""
 
+import dataclasses
 import functools
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,7 @@ class Patient:
     seed: feeds every other random number of this patient.  diameter: in-plane.  height: head to foot.
     hu: tissue -> [NC, ART, PV, DL].  displacement: phase -> (z, y, x) of the lesion against the reference phase.
     recentred: phase -> (z, y, x) to which a registration moves the ROI; 3-4 mm short of the displacement.
+    field: side of the square that is shown around the lesion; without it in proportion to the lesion.
     """
 
     seed: tuple[int, ...]
@@ -64,9 +66,10 @@ class Patient:
     point_spread: float
     liver_unevenness: float
     tumour_unevenness: float
-    hu: Mapping[str, list[float]] = field(repr=False)
+    hu: Mapping[str, list[float]] = dataclasses.field(repr=False)
     displacement: Mapping[str, tuple[float, float, float]]
     recentred: Mapping[str, tuple[float, float, float]]
+    field: float | None = None
 
     def rng(self, purpose: str, *numbers: int) -> np.random.Generator:
         """This patient's own generator for one purpose: none depends on how often another was asked."""
@@ -151,15 +154,24 @@ def draw_patient(
     tables: Tables,
     knobs: Knobs,
     thickness: float | None = None,
+    diameter: float | None = None,
 ) -> Patient:
-    """One patient from tables; `thickness`: mm of the slices where the protocol does not draw it."""
+    """One patient from tables; `thickness`: mm of the slices where the protocol does not draw it.
+
+    diameter: mm, where it is given and not drawn from the slices; their number then follows from it.
+    """
     rng = np.random.default_rng((*seed, zlib.crc32(b"latents")))
     q = tables.quantities
     n_slices = max(round(n_slices * knobs.diameter), 1)
     drawn, pixel = float(rng.choice([5.0, 6.0, 7.0])), rng.uniform(0.57, 0.59)  # paper section 4.1
     thickness = thickness or drawn
-    height = n_slices * thickness * rng.uniform(1.0, 1.15)  # every one of its slices meets the lesion
-    diameter = max(height * np.exp(q["width spread"] * rng.standard_normal()), 8.0)
+    stretch, width = rng.uniform(1.0, 1.15), np.exp(q["width spread"] * rng.standard_normal())
+    if diameter is None:
+        height = n_slices * thickness * stretch  # every one of its slices meets the lesion
+        diameter = max(height * width, 8.0)
+    else:
+        height = diameter / width
+        n_slices = max(int(height / thickness), 1)
     noise = q["noise"] * np.sqrt(3 / thickness) * np.exp(q["noise spread"] * rng.standard_normal())
     dose, timing = np.exp(q["dose spread"] * rng.standard_normal()), q["timing spread"] * rng.standard_normal()
     patterns = draw_patterns(rng, kind, tables, diameter)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..base.errors import InputError
 from ..base.paths import data_file
-from ..models.settings import Config, Recipe
+from ..models.settings import Config, LiLNetSettings, Recipe
 from ..phantom.patients import N_GROUPS
 from .methods import METHODS, Method, Trained
 
@@ -135,8 +135,10 @@ def row_of(entry: Mapping) -> Row:
         raise InputError(f"has method {name!r}: choose one of {', '.join(METHODS)}")
     method = METHODS[name]
     known = {"its entry": {*KEYS, *(one.name for one in fields(method))}, "cohort": COHORT}
-    known |= {part: {one.name for one in fields(kind)} for part, kind in (("config", Config), ("recipe", Recipe))}
-    known["config"] -= {"classes", "phases"}  # which belong to the data
+    kinds = {"config": Config, "recipe": Recipe, "lilnet": LiLNetSettings}
+    known |= {part: {one.name for one in fields(kind)} for part, kind in kinds.items()}
+    for part in ("config", "lilnet"):
+        known[part] -= {"classes", "phases"}  # which belong to the data
     for part, given in {"its entry": entry, **{part: entry.get(part, {}) for part in known if part in entry}}.items():
         if strange := [key for key in given if key not in known[part]]:
             raise InputError(f"has {strange[0]!r} in {part}: it may have {', '.join(sorted(known[part]))}")

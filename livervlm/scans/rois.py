@@ -33,13 +33,21 @@ def mask_box(mask: np.ndarray) -> tuple[int, int, int, int, int, int]:
     return tuple(ends)
 
 
-def extract_rois(study: Study, size: int, *, phases: Sequence[str], margin: float = 1.5, aligned: bool = True) -> Rois:
+def extract_rois(
+    study: Study,
+    size: int,
+    *,
+    phases: Sequence[str],
+    margin: float = 1.5,
+    aligned: bool = True,
+    field: float | None = None,
+) -> Rois:
     """Cut the lesion out of every axial slice that its box spans, in every phase.
 
-    One square per lesion, `margin` times its largest in-plane extent, so that all its slices share one scale,
-    resampled to `size` pixels.  `aligned` moves the square to the lesion's centre in each phase (where `centres`
-    tells it); otherwise every phase is cut at the same table position.  Both start from the study's reference phase,
-    whether or not it is among the `phases` that are cut.
+    One square per lesion, `margin` times its largest in-plane extent, so that all its slices share one scale, or with
+    `field` that many mm for every lesion; resampled to `size` pixels.  `aligned` moves the square to the lesion's
+    centre in each phase (where `centres` tells it); otherwise every phase is cut at the same table position.  Both
+    start from the study's reference phase, whether or not it is among the `phases` that are cut.
 
     Raises `InputError` for a missing phase or Hounsfield units that no ROI of the liver has.
     """
@@ -50,7 +58,7 @@ def extract_rois(study: Study, size: int, *, phases: Sequence[str], margin: floa
         raise InputError(f"phase {missing[0]} is missing: the study has {', '.join(study.volumes)}")
     z0, z1, y0, y1, x0, x1 = study.box
     dz, dy, dx = study.spacing
-    half = max((y1 - y0) * dy, (x1 - x0) * dx) * margin / 2  # mm
+    half = (field or max((y1 - y0) * dy, (x1 - x0) * dx) * margin) / 2  # mm
     centre = np.array([(z0 + z1 - 1) / 2, (y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2])
     reference = np.array(study.centres.get(study.reference, centre))
     hu = np.empty((z1 - z0, len(phases), size, size), dtype=np.int16)

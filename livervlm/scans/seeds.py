@@ -16,6 +16,13 @@ SEEDS = {
     "abdomens": range(8_000_000, 8_100_000),  # whole abdomens that a selector of key slices is taught on
     "abdomens pool": range(8_100_000, 8_200_000),
     "abdomens development": range(8_200_000, 8_300_000),
+    "centres": range(8_300_000, 8_400_000),  # the internal centre's patients that LiLNet's study trains on
+    "centres pool": range(8_400_000, 8_500_000),  # its test patients, inside the centre and outside
+    "centres queue": range(8_500_000, 8_600_000),  # the clinical queues
+    "centres development": range(8_600_000, 8_700_000),
+    "detection": range(8_700_000, 8_800_000),  # whole abdomens that a detector of liver lesions is taught on
+    "detection pool": range(8_800_000, 8_900_000),
+    "detection development": range(8_900_000, 9_000_000),
 }
 
 

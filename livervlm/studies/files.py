@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ from ..base.paths import folder_written_whole
 from ..scans.conventions import PHASE_NAMES
 from ..scans.rois import mask_box
 from ..scans.study import PADDING, Study
-from .volumes import read_mask, read_volume, sitk
+from .acquisitions import doubt_mask, doubt_phases
+from .masks import pieces, same_grid
+from .reading import Reading, sitk, told
+from .volumes import read_mask, read_volume
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"  # DICOM PS3.4, table B.5-1
 
@@ -20,14 +24,19 @@ def read_study(
     phases: Mapping[str, str | Path],
     mask: str | Path | Mapping[str, str | Path] | None = None,
     box: tuple[int, int, int, int, int, int] | None = None,
-    mask_value: int | None = None,
+    mask_value: int | str | None = None,
+    threshold: float | None = None,
+    piece: int | None = None,
+    reading: Reading | None = None,
 ) -> Study:
     """Read one lesion of one patient, every phase resampled (linear) onto the grid of the reference phase.
 
     phases: any of NC, ART, PV, DL -> file or folder, as in `read_volume`.
-    mask: a mask of the lesion, or one for each of some phases; `mask_value` picks one label of it.
+    mask: a mask of the lesion, or one for each of some phases; `mask_value`, `threshold` and `piece` pick what is meant
+    as `value`, `threshold` and `piece` of `read_mask`.
     box: instead of a mask, (z0, z1, y0, y1, x0, x1), ends excluded: voxels of the reference phase turned to
     LPS, so slices count from the feet, rows from the front, columns from the patient's right, all from 0.
+    reading: gets a line for all that was assumed, left out or is doubtful; without it a doubt is a Python warning.
 
     The reference is the last phase that has a mask of its own, else the last phase.  Masks of several phases
     give the lesion's centre in each; with one mask or a box it is taken at one table position in every phase.
@@ -43,18 +52,43 @@ def read_study(
     names = [p for p in PHASE_NAMES if p in phases]
     if mask and not masks:
         masks = {names[-1]: mask}
+    reading = told(reading)
     reference = [p for p in names if p in masks or box is not None][-1]
-    grid = read_volume(phases[reference])
+    parts = {p: Reading() for p in names}
+    grid = read_volume(phases[reference], reading=parts[reference])
     if box is not None:
         _check_box(box, grid.GetSize()[::-1])
-    volumes = {p: on_grid(grid if p == reference else read_volume(phases[p]), grid) for p in names}
+        reading.assume(f"the box is in voxels of {reference} turned upright, from the feet, the front and the right")
+    volumes, own = {}, {}
+    for p in names:
+        image = grid if p == reference else read_volume(phases[p], reading=parts[p])
+        volumes[p] = on_grid(image, grid)
+        if not same_grid(image, grid):
+            parts[p].assume(f"resampled (linear) onto the grid of {reference}")
+        reading.add(parts[p], p)
+        if p in masks:
+            part = Reading()
+            lesion = read_mask(masks[p], grid, mask_value, threshold, piece, image, part)
+            own[p] = sitk.GetArrayFromImage(lesion).astype(bool)
+            doubt_mask(part.source, parts[p].source, p, part)
+            reading.add(part, f"mask of {p}")
+    doubt_phases({p: part.source for p, part in parts.items()}, volumes, set(own), reading)
     spacing = grid.GetSpacing()[::-1]
     if box is not None:
         return Study(volumes, spacing, reference, tuple(box))
-    own = {p: sitk.GetArrayFromImage(read_mask(m, grid, mask_value)).astype(bool) for p, m in masks.items()}
     lesion = {p: own.get(p, own[reference]) for p in names}
     centres = {p: tuple(np.argwhere(m).mean(0).tolist()) for p, m in lesion.items()} if len(own) > 1 else {}
     return Study(volumes, spacing, reference, mask_box(own[reference]), centres, {"lesion": lesion})
+
+
+def lesions_apart(study: Study) -> list[Study]:
+    """A study for each piece of its lesion mask that does not touch the others, the largest first."""
+    found = pieces(study.masks["lesion"][study.reference])
+    if len(found) == 1:
+        return [study]
+    if study.centres:
+        raise InputError("several pieces in masks of several phases: which belong together is not known; give one mask")
+    return [replace(study, box=mask_box(o), masks={"lesion": dict.fromkeys(study.volumes, o)}) for o in found]
 
 
 def write_study(study: Study, folder: str | Path, format: str = "nifti") -> dict[str, Path]:

@@ -1,7 +1,8 @@
-"""A CT study as a key-slice selector reads it: axial slices from the head down, in the phantom's field of view."""
+"""A CT study as a network of the book reads it: axial slices from the head down, in the phantom's field of view."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ from scipy.ndimage import binary_opening, label
 from ..base.errors import InputError
 from ..scans.conventions import PHASE_NAMES
 from ..scans.study import PADDING
+from .acquisitions import doubt_phases
 from .files import on_grid
-from .volumes import read_volume, sitk
+from .reading import Reading, sitk, told
+from .volumes import read_mask, read_volume
 
 FIELD = (350.0, 420.0)  # mm: the narrowest and the usual field of view of the phantom's abdomens
 AROUND = 100.0  # mm of flanks and air at both sides of a trunk, together
@@ -27,6 +30,8 @@ class AxialSlices:
     phases: P names; one empty name where the study tells none.
     numbers: (S,) of the slices, counted from the feet, from 1.  positions: (S,) mm, larger towards the head.
     full: phase -> (S, Y, X) int16 HU in the study's own pixels.  spacing: mm of these along Z, Y, X.
+    corner, side: of the square that is seen, mm: (y, x) from the picture's corner, and its length.
+    liver: (S, size, size) bool, where a mask was given.
     """
 
     hu: np.ndarray
@@ -35,38 +40,53 @@ class AxialSlices:
     positions: np.ndarray
     full: Mapping[str, np.ndarray]
     spacing: tuple[float, float, float]
+    corner: tuple[float, float]
+    side: float
+    liver: np.ndarray | None = None
 
 
-def read_slices(path: str | Path, size: int = 64) -> AxialSlices:
+def read_slices(
+    path: str | Path, size: int = 64, liver: str | Path | None = None, reading: Reading | None = None
+) -> AxialSlices:
     """Read a study of one phase, as `read_volume` does, or a folder with one or more of NC, ART, PV and DL, each a
     folder of DICOM or a file such as NC.nii.gz; further phases are resampled (linear) onto the grid of the last.
 
     Each slice becomes `size` x `size` pixels.  A new pixel is the mean over its area, as a scanner's larger pixel would
     be; where the picture ends it is air, -1024 HU.  The field of view is the picture's own where that is a square as
     wide as the phantom's are.  Of a wider picture it is what the body needs, around the trunk's middle; a narrower one
-    is padded.
+    is padded.  liver: a mask of it on any grid, as `read_mask` takes it; a new pixel is liver where half of it is.
+    reading: gets a line for all that was assumed, left out or is doubtful.
 
     Raises `InputError` as `read_volume` does, except for a single slice, and where there is no body in the picture.
     """
     path = Path(path)
     files = {p: file for p in PHASE_NAMES for file in (path / p, path / f"{p}.nii.gz") if file.exists()} or {"": path}
     last = [*files][-1]
-    grid = read_volume(files[last], least=1)
+    reading = told(reading)
+    parts = {p: Reading() for p in files}
+    grid = read_volume(files[last], 1, parts[last])
     spacing = grid.GetSpacing()[::-1]
-    full = {p: on_grid(read_volume(file, least=1), grid) for p, file in files.items() if p != last}
+    full = {p: on_grid(read_volume(file, 1, parts[p]), grid) for p, file in files.items() if p != last}
     full[last] = sitk.GetArrayFromImage(grid)
+    for phase, part in parts.items():
+        reading.add(part, phase)
+    doubt_phases({p: part.source for p, part in parts.items()}, full, set(), reading)
     try:
         corner, side = field_of_view(full[last], spacing)
     except InputError as error:
         raise InputError(f"{files[last]}: {error}") from error
-    small = [area_means(volume, spacing, corner, side / size, (size, size)) for volume in full.values()]
+    square = partial(area_means, spacing=spacing, corner=corner, pixel=side / size, shape=(size, size))
+    mask = None if liver is None else sitk.GetArrayFromImage(read_mask(liver, grid, piece=0, reading=reading))
     return AxialSlices(
-        hu=np.rint(np.stack(small, axis=1)[::-1]).astype(np.int16),
+        hu=np.rint(np.stack([*map(square, full.values())], axis=1)[::-1]).astype(np.int16),
         phases=tuple(full),
         numbers=np.arange(grid.GetDepth(), 0, -1),
         positions=np.array([grid.TransformIndexToPhysicalPoint((0, 0, z))[2] for z in range(grid.GetDepth())][::-1]),
         full={phase: volume[::-1] for phase, volume in full.items()},
         spacing=spacing,
+        corner=tuple(corner.tolist()),
+        side=side,
+        liver=None if mask is None else square(mask)[::-1] >= 0.5,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ...base.cache import changed
 from ...base.device import best_device
 from ...base.errors import InputError
-from ...models.liver_vlm import read_card
+from ...models.saved import read_card
 from ...runs.cells import one_thread
 from ...runs.records import data_provenance, run_provenance
 from ...runs.runner import run

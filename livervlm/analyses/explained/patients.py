@@ -85,13 +85,14 @@ def _make_draw(seed: int, size: int, folder: Path) -> None:
             replace(LesionSet.concatenate(parts), source=source, **masks).save(new / f"{name}.safetensors")
 
 
-def slices_without(patient: Patient, size: int) -> tuple[list[str], LesionSet]:
+def slices_without(patient: Patient, size: int, centred: bool = False) -> tuple[list[str], LesionSet]:
     """The slice with most of a patient's parts, as it is, without the lesion, and without each part visible in it.
 
     Returns the names of what is missing, "whole" first, and as many slices of size x size pixels, all with the masks of
-    the whole one.
+    the whole one.  centred: the lesion in the middle, as in a cohort; otherwise up to `OFF_CENTRE` from it.
     """
-    study = _off_centre(patient, phantom_study(patient))
+    study = phantom_study(patient)
+    study = study if centred else _off_centre(patient, study)
     whole = extract_rois(study, size, phases=CANONICAL, margin=MARGIN)
     area = {name: mask.any(axis=1).sum(axis=(1, 2)) for name, mask in whole.masks.items()}  # (slices,) pixels
     parts = {name: pixels for name, pixels in area.items() if name != "lesion"}

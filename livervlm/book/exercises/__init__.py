@@ -10,6 +10,7 @@ from .encoders import extra_loss, inflated, shown_equivalent
 from .grad_cam import cam, energy, fall_shares
 from .judge import CHECKERS
 from .key_slices import reciprocal_rank, youden
+from .lilnet import aggregated, five_means, in_a_row, kappa
 from .liver_vlm import scale_needed, scaled_softmax
 from .luck import false_alarms, holm_adjusted, resample_patients
 from .multi_phase_ct import patient_groups, washes_out, window

@@ -10,7 +10,9 @@ from .interval_and_pairs import interval_and_pairs as interval_and_pairs
 from .key_slice import key_slice as key_slice
 from .map_reader import map_reader as map_reader
 from .phase_order import phase_order as phase_order
+from .quadrants import quadrants as quadrants
 from .shared import MovingFigure as MovingFigure
 from .similarity_space import similarity_space as similarity_space
+from .thresholds import thresholds as thresholds
 from .window_level import WINDOWS as WINDOWS
 from .window_level import window_level as window_level

@@ -76,8 +76,9 @@
   const tools = { unpack, part, signed, make, slider, choices, plot, bar, paint };
   for (const box of document.querySelectorAll(`[data-moving="${key}"]:not([data-ready])`)) {
     box.dataset.ready = "";
+    const still = box.firstElementChild;
     box.replaceChildren(); // the still picture goes
     box.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has shortcuts of its own
-    draw(box, spec, tools);
+    draw(box, spec, { ...tools, still });
   }
 }

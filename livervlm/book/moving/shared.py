@@ -22,12 +22,13 @@ MOST_ROWS = 24  # each travels in the page
 class MovingFigure:
     """What a cell returns to show one figure: a still picture, whose place the figure's script takes."""
 
-    def __init__(self, name: str, spec: dict[str, Any], still: Figure, alt: str):
+    def __init__(self, name: str, spec: dict[str, Any], still: Figure, alt: str, script: str = "", style: str = ""):
         """name: of the figure's script in this folder, without `.js`.  spec: what it draws, with arrays `packed`.
 
-        still: shown, with the text `alt`, where no script runs; it is closed here.
+        still: shown, with the text `alt`, where no script runs; it is closed here.  script, style: the texts of a
+        figure that lies in another folder.
         """
-        self._name, self._alt = name, alt
+        self._script, self._style, self._alt = script or _beside(f"{name}.js"), style, alt
         picture = io.BytesIO()
         still.savefig(picture, format="webp", dpi=100, pil_kwargs={"quality": 85})  # a noisy PNG: 6 times as large
         plt.close(still)
@@ -39,7 +40,7 @@ class MovingFigure:
 
     def _repr_html_(self) -> str:
         """The whole figure, as it needs no other output of the page: style, still picture, two scripts and arrays."""
-        style, shared, own = map(_beside, ("shared.css", "shared.js", f"{self._name}.js"))
+        style, shared, own = _beside("shared.css") + self._style, _beside("shared.js"), self._script
         key = hashlib.sha256((own + self._spec).encode()).hexdigest()[:16]
         return (
             f"<style>{style}</style>\n"

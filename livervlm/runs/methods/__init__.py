@@ -3,12 +3,15 @@
 Importing them is quick: what computes is imported when it is used.
 """
 
+from .lilnet import TrainedLiLNet
 from .method import Answer, Fitted, Method
 from .pretext import Pretext
 from .radiomics import Radiomics
 from .trained import Trained
 from .zero_shot import ZeroShot
 
-METHODS: dict[str, type[Method]] = {method.name: method for method in (Trained, Pretext, Radiomics, ZeroShot)}
+METHODS: dict[str, type[Method]] = {
+    method.name: method for method in (Trained, TrainedLiLNet, Pretext, Radiomics, ZeroShot)
+}
 
-__all__ = ["METHODS", "Answer", "Fitted", "Method", "Pretext", "Radiomics", "Trained", "ZeroShot"]
+__all__ = ["METHODS", "Answer", "Fitted", "Method", "Pretext", "Radiomics", "Trained", "TrainedLiLNet", "ZeroShot"]

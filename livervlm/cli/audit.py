@@ -1,0 +1,134 @@
+"""What can mislead in a data set: `livervlm audit`, on the screen, as one HTML page and as JSON."""
+
+import argparse
+import json
+import textwrap
+from base64 import b64encode
+from collections import Counter
+from dataclasses import asdict
+from html import escape
+from io import BytesIO
+from pathlib import Path
+
+from ..base.errors import InputError
+from .shared import NOT_FOR_DIAGNOSIS, described
+
+WIDTH = 100
+SHOWN = 20  # numbers of patients or slices in a line
+PICTURES, MOST_PICTURES = 8, 160  # of a finding, of a page
+STATUS = {"error": 2, "doubt": 1, "note": 0}
+CLEAN = "Nothing else was found; what these checks do not look for may still be there."
+STYLE = """
+body { font: 16px/1.45 sans-serif; max-width: 60rem; margin: 0 auto; padding: 0 0.8rem; color: #222 }
+table { border-collapse: collapse; width: 100% } td, th { text-align: left; vertical-align: top; padding: 0.4rem }
+tr { border-top: 1px solid #bbb } td { overflow-wrap: anywhere }
+.error { color: #a03000; font-weight: bold } .doubt { color: #7a5200; font-weight: bold } .note { color: #333 }
+h2 { font-size: 1.1rem }
+ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0.6rem }
+li { width: 220px; max-width: 100% }
+img { width: 100%; image-rendering: pixelated } small { display: block }
+@media (max-width: 600px) { thead { display: none } td { display: block; padding: 0.15rem 0.4rem } }
+"""
+
+
+def audit(arguments: argparse.Namespace) -> int:
+    """Print what was found; the exit status is 0 where there are notes at most, 1 with doubts, 2 with errors."""
+    from ..base.paths import written_whole
+    from ..evaluation.audit import audit as find_all
+    from ..evaluation.audit import read_metadata
+    from ..scans.lesions import LesionSet
+
+    for path, ending in ((arguments.html, ".html"), (arguments.json, ".json")):
+        if path and Path(path).suffix.lower() != ending:  # so that no data set is written over
+            raise InputError(f"{path}: name a file that ends in {ending}")
+    lesions = LesionSet.load(arguments.data)
+    found = find_all(lesions, read_metadata(arguments.metadata, lesions) if arguments.metadata else None)
+
+    print(_wrapped(described(lesions)))
+    for finding in found:
+        print(_wrapped(f"\n{finding.severity}: {finding.check}: {finding.what}.{_whom(finding)}"))
+        print(_wrapped(_sentence(finding.remedy), "  "))
+    print("\n" + _wrapped(f"{_counted(found)} {CLEAN} {NOT_FOR_DIAGNOSIS}"))
+    if arguments.json:
+        with written_whole(arguments.json) as temporary:
+            temporary.write_text(json.dumps([asdict(finding) for finding in found], indent=1) + "\n")
+    if arguments.html:
+        with written_whole(arguments.html) as temporary:
+            temporary.write_text(_page(lesions, found), encoding="utf-8")
+    return max((STATUS[finding.severity] for finding in found), default=0)
+
+
+def _counted(found) -> str:
+    severities = [finding.severity for finding in found]
+    numbers = {one: severities.count(one) for one in STATUS}
+    return ", ".join(f"{n} {one}{'' if n == 1 else 's'}" for one, n in numbers.items()) + "."
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _whom(finding) -> str:
+    """The patients and slices of a finding, by their numbers."""
+    told = (("Patient", finding.patients), ("Slice", finding.slices))
+    return "".join(f" {name}{'s' * (len(numbers) > 1)} {_listed(numbers)}." for name, numbers in told if numbers)
+
+
+def _listed(numbers) -> str:
+    more = len(numbers) - SHOWN
+    return ", ".join(map(str, numbers[:SHOWN])) + (f" and {more} more" if more > 0 else "")
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    before = "\n" * (len(text) - len(text.lstrip("\n")))
+    return before + textwrap.fill(text.strip(), WIDTH, initial_indent=indent, subsequent_indent=indent)
+
+
+def _page(lesions, found) -> str:
+    """One page that needs nothing beside it: a table, and the slices that each finding is about."""
+    rows, pictures, left = [], [], MOST_PICTURES
+    for number, finding in enumerate(found, start=1):
+        what, whom, remedy = map(escape, (_sentence(finding.what), _whom(finding), _sentence(finding.remedy)))
+        severity = f'<td class="{finding.severity}">{finding.severity}</td>'
+        slices = _in_turn(lesions, finding.slices)[: min(PICTURES, left)]
+        left -= len(slices)
+        link = f' <a href="#f{number}">Pictures</a>' if slices else ""
+        rows.append(f"<tr>{severity}<td>{escape(finding.check)}</td><td>{what}{whom}{link}</td><td>{remedy}</td></tr>")
+        if slices:
+            head = f'<h2 id="f{number}">{what}</h2>'
+            shown = f"<p>{len(slices)} of {len(finding.slices)} slices.</p>"
+            items = "\n".join(_item(lesions, i) for i in slices)
+            pictures.append(f"{head}{shown}<ul>{items}</ul>")
+    body = "\n".join((*rows, "</tbody></table>", *pictures))
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Audit of a data set</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>\n'
+        f"<body><h1>Audit of a data set</h1>\n<p>{escape(described(lesions))}.</p>\n"
+        f"<p>{_counted(found)} {CLEAN} A slice's number is its place in the set, as <code>livervlm predict</code> "
+        f"counts. {NOT_FOR_DIAGNOSIS}</p>\n<table><thead><tr><th>Severity</th><th>Subject</th><th>What</th>"
+        f"<th>Remedy</th></tr></thead><tbody>\n{body}\n</body></html>\n"
+    )
+
+
+def _in_turn(lesions, slices) -> list[int]:
+    """The first slice of each patient, then the second of each, and so on."""
+    seen, turns = Counter(), []
+    for i in slices:
+        turns.append(seen[lesions.patient[i]])
+        seen[lesions.patient[i]] += 1
+    return [i for _, i in sorted(zip(turns, slices, strict=True), key=lambda pair: pair[0])]
+
+
+def _item(lesions, i: int) -> str:
+    """A slice in all its phases, side by side, in the window of the book."""
+    import numpy as np
+    from matplotlib import image
+
+    from ..scans.conventions import WINDOW
+
+    file = BytesIO()
+    image.imsave(file, np.concatenate(list(lesions.hu[i]), axis=1), cmap="gray", vmin=WINDOW[0], vmax=WINDOW[1],
+                 format="png", metadata={"Software": None})  # fmt: skip
+    text = f"slice {i}, patient {lesions.patient[i]}, {lesions.classes[lesions.label[i]]}: {', '.join(lesions.phases)}"
+    source = b64encode(file.getvalue()).decode()
+    return f'<li><img alt="{escape(text)}" src="data:image/png;base64,{source}"><small>{escape(text)}</small></li>'

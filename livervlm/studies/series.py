@@ -1,0 +1,268 @@
+"""A folder of DICOM, sorted: which CT series are in it, what is no picture of them, what is not whole."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.uid import UID
+
+from ..base.errors import InputError
+from .frames import Frame, forget, frames_of, kept_values, read_header
+from .reading import DAMAGED, Reading
+
+CT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")  # PS3.4, B.5
+SIDE_PICTURES = {"LOCALIZER": "localizer", "SCREEN SAVE": "screen save", "DOSE_INFO": "dose report"}
+SLICE_NAMES = (".dcm", ".dicom", ".ima")
+POINTERS = (b"version https://git-lfs", b"/annex/objects", b"../.git/annex")
+MODALITIES = ("MR", "PT", "NM", "US", "CR", "DX", "MG", "XA", "SEG", "RTSTRUCT", "RTDOSE", "SR", "OT", "SC")
+APART = 8.0  # seconds between acquisitions that are not steps of one scan
+
+
+@dataclass(eq=False)
+class Series:
+    """Frames that belong to one volume, in no order yet."""
+
+    frames: list[Frame]
+    why: str = ""  # what sets it apart from the rest of its series, where the series has several
+
+
+@dataclass(eq=False)
+class Sorted:
+    """What a folder holds.
+
+    left_out: kind -> how many.  broken: pictures that are not whole.  lost: files that have the name of a slice and are
+    no DICOM.  objects: header of every DICOM file that is no CT picture, by its file.
+    """
+
+    series: list[Series] = field(default_factory=list)
+    left_out: Counter = field(default_factory=Counter)
+    broken: int = 0
+    lost: int = 0
+    objects: dict[Path, Dataset] = field(default_factory=dict)
+
+
+def sop_class(header: Dataset) -> str:
+    """What kind of object it is; anonymizers empty the tag and leave its twin in the file's preamble."""
+    twin = header.file_meta.get("MediaStorageSOPClassUID", "") if "file_meta" in header.__dict__ else ""
+    told = str(header.get("SOPClassUID") or twin or "")
+    return told or (CT[0] if header.get("Modality") == "CT" and "Rows" in header else "")
+
+
+def is_dicom(file: Path) -> bool:
+    """By content: with the preamble of part 10, or a bare data set that begins with group 2 or 8."""
+    with open(file, "rb") as content:
+        head = content.read(132)
+    return head[128:] == b"DICM" or head[:4] in (
+        b"\x08\0\0\0",
+        b"\x08\0\5\0",
+        b"\x08\0\x08\0",
+        b"\x08\0\x16\0",
+        b"\2\0\0\0",
+    )
+
+
+def sort_folder(folder: Path) -> Sorted:
+    """Walk a folder, folders in it too, and sort the CT pictures by what makes them one volume."""
+    found, frames, others = Sorted(), [], []
+    for file in _files(folder, found.left_out):
+        if not file.stat().st_size or not is_dicom(file):
+            others.append(file)
+            continue
+        try:
+            header = read_header(file)
+            kind = sop_class(header)
+            side = [name for mark, name in SIDE_PICTURES.items() if mark in str(header.get("ImageType") or "").upper()]
+            if kind not in CT:
+                found.objects[file] = header
+                if not kind.startswith("1.2.840.10008.1.3."):  # the medium's own directory
+                    found.left_out[_kind_name(kind)] += 1
+            elif side:
+                found.left_out[side[0]] += 1
+            elif "Rows" not in header:
+                found.broken += 1
+            else:
+                frames += frames_of(file, header)
+                found.objects[file] = header if header.get("Modality") not in (None, "", "CT") else Dataset()
+        except DAMAGED:
+            found.broken += 1
+    shapes = {_shape_of(frame.file) for frame in frames}
+    for file in others:
+        if _is_lost_slice(file, shapes):
+            found.lost += 1
+        else:
+            found.left_out["other file"] += 1
+    found.series = _without_localizers(_split(frames, found.left_out), found.left_out)
+    return found
+
+
+def the_series(folder: Path, reading: Reading) -> list[Frame]:
+    """The frames of the one CT series in a folder; an error where there is none, several, or part of one."""
+    found = sort_folder(folder)
+    n = sum(len(series.frames) for series in found.series)
+    if found.broken:
+        raise InputError(
+            f"{found.broken} DICOM files beside its {n} slices are no whole images; copy "
+            "them again, or move what is not a slice elsewhere"
+        )
+    if found.lost:
+        raise InputError(
+            f"{found.lost} files with the name of a slice beside its {n} slices are empty or no DICOM "
+            "(pointers, error pages?); fetch or copy them again, or move what is not a slice elsewhere"
+        )
+    if not found.series:
+        pictures = [header for header in found.objects.values() if "Rows" in header]
+        if pictures:
+            raise InputError(f"modality {modality(pictures[0])} is not CT; give a CT series, in Hounsfield units")
+        raise InputError("no DICOM image in this folder")
+    if len(found.series) > 1:
+        counts = " and ".join(str(len(series.frames)) for series in found.series)
+        if len({series.frames[0].tags["series"] for series in found.series}) > 1:
+            raise InputError(f"{len(found.series)} DICOM series, of {counts} slices; put each in its own folder")
+        raise InputError(
+            f"its slices differ in {found.series[0].why}: {counts} slices; put each in its own folder, move "
+            "what is no slice elsewhere"
+        )
+    for kind, number in sorted(found.left_out.items()):
+        reading.leave_out(f"{number} x {kind}")
+    return found.series[0].frames
+
+
+def modality(header: Dataset) -> str:
+    """A word of the standard, or none: a header may hold anything."""
+    told = str(header.get("Modality") or "")
+    return told if told in MODALITIES else "of another kind"
+
+
+def _files(folder: Path, left_out: Counter) -> Iterable[Path]:
+    for here, folders, names in os.walk(folder):
+        for name in sorted(folders):
+            if Path(here, name).is_symlink():
+                left_out["linked folder"] += 1
+        folders.sort()
+        for file in (Path(here, name) for name in sorted(names)):
+            if file.is_file():  # a link to a file is one
+                yield file
+            else:
+                left_out["dangling link" if file.is_symlink() else "other file"] += 1
+
+
+def _shape_of(file: Path) -> str:
+    """A name with its numbers taken out: slices of a series have it in common."""
+    return re.sub(r"[\d.]*\d", "#", file.name)
+
+
+def _is_lost_slice(file: Path, shapes: set[str]) -> bool:
+    """Whether a file that is no DICOM stands where a slice should be: by its name, or as a pointer to one."""
+    with open(file, "rb") as content:
+        pointer = any(mark in content.read(200) for mark in POINTERS)
+    return (
+        pointer
+        or file.suffix.lower() in SLICE_NAMES
+        or (bool(re.search(r"\d", file.name)) and _shape_of(file) in shapes)
+    )
+
+
+def _kind_name(kind: str) -> str:
+    name = UID(kind).name
+    return "DICOM object of unknown kind" if name == kind else name.removesuffix(" Storage")
+
+
+# What slices of one volume have in common, whatever the header says else.
+COMMON: dict[str, Callable[[Frame], object]] = {
+    "frame of reference": lambda f: f.tags["frame of reference"],
+    "orientation": lambda f: None if f.axes is None else tuple(np.rint(f.axes.ravel() * 500)),
+    "matrix": lambda f: f.shape,
+    "pixel spacing": lambda f: None if f.spacing is None else tuple(np.rint(f.spacing * 2000)),
+}
+# What tells two volumes at the same places apart.
+TELLS = ("temporal position", "acquisition", "reconstruction kernel", "image type", "acquisition time")
+
+
+def _split(frames: list[Frame], left_out: Counter) -> list[Series]:
+    groups = [Series(of) for of in _by(frames, lambda f: f.tags["series"])]
+    for name, common in COMMON.items():
+        groups = [part for group in groups for part in _parts(group, _by(group.frames, common), name)]
+    whole = []
+    try:
+        for group in groups:
+            group.frames = _without_copies(group.frames, left_out)
+            whole += _apart(group)
+    finally:
+        forget()
+    return whole
+
+
+def _by(frames: list[Frame], key: Callable[[Frame], object]) -> list[list[Frame]]:
+    groups: dict = {}
+    for frame in frames:
+        groups.setdefault(key(frame), []).append(frame)
+    return list(groups.values())
+
+
+def _parts(group: Series, parts: list[list[Frame]], why: str) -> list[Series]:
+    return [group] if len(parts) < 2 else [Series(part, group.why or why) for part in parts]
+
+
+def _place(frame: Frame) -> tuple | None:
+    return None if frame.position is None else tuple(np.rint(frame.position * 100))
+
+
+def _without_copies(frames: list[Frame], left_out: Counter) -> list[Frame]:
+    """Of pictures at one place with the same pixels and rescale, the first."""
+    kept: list[Frame] = []
+    for same in _by(frames, _place):
+        pictures = set()
+        for frame in same:
+            if len(same) > 1 and frame.position is not None:
+                picture = (kept_values(frame.file)[1][frame.index].tobytes(), frame.rescale)
+                if picture in pictures:
+                    left_out["identical copy"] += 1
+                    continue
+                pictures.add(picture)
+            kept.append(frame)
+    return kept
+
+
+def _apart(group: Series) -> list[Series]:
+    """Several volumes of one series: at the same places, or one after the other with a pause between."""
+    places = Counter(map(_place, group.frames))
+    if None in places:
+        return [group]
+    if max(places.values()) > 1:
+        for name in TELLS:
+            parts = _by(group.frames, lambda frame, name=name: frame.tags[name])
+            if 1 < len(parts) <= len(group.frames) // 2 and all(
+                max(Counter(map(_place, p)).values()) == 1 for p in parts
+            ):
+                return _parts(group, parts, name)
+        return [group]
+    parts = _by(group.frames, lambda frame: frame.tags["acquisition"])
+    spans = sorted(_span(part) for part in parts)
+    steps = [then[0] - now[1] for now, then in pairwise(spans)]
+    return [group] if all(step <= APART for step in steps) else _parts(group, parts, "acquisition")
+
+
+def _span(frames: list[Frame]) -> tuple[float, float]:
+    """When an acquisition begins and ends; where no time is known, never beside another."""
+    times = [frame.source.seconds for frame in frames if frame.source.seconds is not None]
+    return (min(times), max(times)) if times else (np.inf, -np.inf)
+
+
+def _without_localizers(groups: list[Series], left_out: Counter) -> list[Series]:
+    """Series of up to three pictures across the largest one's slices: localizers, whatever they are called."""
+    largest = max(groups, key=lambda g: len(g.frames), default=None)
+    kept = []
+    for group in groups:
+        a, b = group.frames[0], largest.frames[0]
+        across = a.axes is not None and b.axes is not None and abs(np.cross(*a.axes) @ np.cross(*b.axes)) < 0.5
+        if across and len(group.frames) <= 3 < len(largest.frames) and a.tags["series"] != b.tags["series"]:
+            left_out["localizer"] += len(group.frames)
+        else:
+            kept.append(group)
+    return kept

@@ -1,0 +1,58 @@
+"""A 3D image from disk as it is stored: DICOM, NIfTI, NRRD, MHA and whatever else SimpleITK reads."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..base.errors import InputError
+from .frames import frames_of, read_header
+from .nifti import is_nifti, read_nifti
+from .reading import Reading, check_bytes, silence, sitk
+from .series import CT, is_dicom, modality, sop_class, the_series
+from .stack import volume
+
+
+def read_stored(path: Path, least: int, reading: Reading) -> sitk.Image:
+    """A 3D image of one value a voxel on the axes on which it is stored; for use within `one_line`."""
+    if not path.exists():
+        raise InputError("no such file or folder")
+    if path.is_dir():
+        image = volume(the_series(path, reading), reading)
+    elif is_dicom(path):
+        image = _dicom_file(path, reading)
+    elif is_nifti(path):
+        image = read_nifti(path, reading)
+    else:
+        with silence():
+            image = _itk_file(path)
+    values = sitk.GetArrayViewFromImage(image)
+    broken = 0 if values.dtype.kind in "iu" else np.count_nonzero(~np.isfinite(values))
+    if broken:
+        raise InputError(f"{broken} voxels are NaN or infinite; export it again with a value in each")
+    if image.GetDepth() < least:
+        raise InputError("one slice only; give the whole volume (of DICOM, the folder of its slices)")
+    return image
+
+
+def _dicom_file(path: Path, reading: Reading) -> sitk.Image:
+    header = read_header(path)
+    if sop_class(header) not in CT or header.get("Modality") not in (None, "", "CT"):
+        raise InputError(f"modality {modality(header)} is not CT; give a CT series, in Hounsfield units")
+    frames = frames_of(path, header)
+    places = {None if f.position is None else tuple(np.rint(f.position * 100)) for f in frames}
+    if len(places) < len(frames) and None not in places:
+        raise InputError(f"{len(frames)} frames at {len(places)} places: several phases; give one phase a file")
+    return volume(frames, reading)
+
+
+def _itk_file(path: Path) -> sitk.Image:
+    header = sitk.ImageFileReader()
+    header.SetFileName(path)
+    header.ReadImageInformation()
+    size, values = header.GetSize(), header.GetNumberOfComponents()
+    if len(size) != 3 or values != 1:
+        shape = " x ".join(map(str, size))
+        raise InputError(f"{shape} with {values} values a voxel is not 3D; give one phase a file")
+    wide = 8 if header.GetPixelID() in (sitk.sitkFloat64, sitk.sitkInt64, sitk.sitkUInt64) else 4
+    check_bytes(int(np.prod(size, dtype=float)), wide)
+    return header.Execute()

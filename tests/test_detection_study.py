@@ -1,0 +1,80 @@
+"""The study of detection: boxes of the phantom's lesions, the slices that teach, and a cohort's record."""
+
+import numpy as np
+import pytest
+
+from livervlm.analyses.detection.cohorts import Cohort, teaching_data, true_boxes
+from livervlm.analyses.detection.scans import HEALTHY, PHASES, BoxedScan, boxed, teaching_slices
+from livervlm.evaluation.detection import joined, measured
+from livervlm.phantom.abdomen import abdomen_study, draw_abdomens
+from livervlm.runs.records import read_record, write_record
+from livervlm.scans.rois import mask_box
+from livervlm.scans.seeds import seed_of
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def patients():
+    """A healthy one and one with two lesions or more."""
+    drawn = draw_abdomens(seed_of("detection development", 50), 12)
+    return [next(p for p in drawn if not p.lesions), next(p for p in drawn if len(p.lesions) > 1)]
+
+
+@pytest.fixture(scope="module")
+def studies(patients):
+    return [abdomen_study(patient, PHASES, SIZE) for patient in patients]
+
+
+def test_boxes_together_are_the_box_of_the_whole_lesion(studies):
+    healthy, ill = (boxed(study, number) for number, study in enumerate(studies))
+    assert len(healthy.box) == 0
+    assert healthy.kinds == ()
+    assert len(ill.kinds) == len(studies[1].patient.lesions)
+    for number in range(len(ill.kinds)):
+        z0, z1, y0, y1, x0, x1 = mask_box(studies[1].mask(number))
+        mine = ill.lesion == number
+        low, high = ill.box[mine].min(axis=0), ill.box[mine].max(axis=0)
+        assert (ill.at[mine].min(), ill.at[mine].max() + 1) == (z0, z1)
+        assert [*low[:2], *high[2:]] == [x0, y0, x1, y1]
+
+
+def test_a_scan_comes_back_from_its_file(studies, tmp_path):
+    scan = boxed(studies[1], 7)
+    scan.save(tmp_path / "scan.safetensors")
+    again = BoxedScan.load(tmp_path / "scan.safetensors")
+    for name in ("hu", "liver", "box", "at", "lesion"):
+        assert np.array_equal(getattr(scan, name), getattr(again, name)), name
+    assert (again.kinds, again.pixel, again.thickness, again.patient) == (scan.kinds, scan.pixel, 5.0, 7)
+
+
+def test_as_many_slices_without_a_lesion_teach_as_with_one(studies):
+    healthy, ill = (boxed(study, 0, teaching_slices(study, (0, 0))) for study in studies)
+    assert len(healthy.hu) == HEALTHY
+    assert len(np.unique(ill.at)) * 2 == len(ill.hu)
+    assert ill.liver.any(axis=(1, 2)).sum() >= 0.75 * len(ill.hu) - 1
+    hu, boxes = teaching_data([healthy, ill])
+    assert hu.shape == (len(healthy.hu) + len(ill.hu), 2, SIZE, SIZE)
+    assert (boxes[: len(healthy.hu)] == -1).all()
+    assert (boxes[:, :, 2] > 0).sum() == len(ill.box)
+
+
+def test_the_truth_finds_itself(studies):
+    true = true_boxes(boxed(studies[1], 1))
+    told = measured(true.drop(columns="lesion").assign(score=1.0).pipe(joined), true, [0, 1], n_boot=5)
+    assert (told["value"] == 1).all()
+
+
+def test_a_record_keeps_every_box_and_what_they_say(tmp_path, empty_cache):
+    cohort = Cohort(0, "detection development", studies=2, tested=2, size=SIZE, epochs=1)
+    write_record(cohort.path(tmp_path), cohort.record())
+    record = read_record(tmp_path / "cohort000.json")
+    assert record["settings"]["studies"] == 2
+    assert len(record["losses"]) == 1
+    assert set(record["boxes"]["found"]) >= {"patient", "slice", "x0", "score", "liver"}
+    true = record["boxes"]["true"]
+    assert set(zip(true["patient"].tolist(), true["lesion"].tolist(), strict=True)) == {
+        (int(patient), number) for patient, kinds in record["kinds"].items() for number in range(len(kinds))
+    }
+    assert {line["matching"] for line in record["summary"]["lesions"]["measures"]} == {"one to one", "not one to one"}
+    assert "by size" in record["summary"]["boxes"]

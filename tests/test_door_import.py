@@ -1,0 +1,155 @@
+"""What cannot be concluded: phases that are one scan, another patient's, swapped; what a row's mask does not say."""
+
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import SimpleITK as sitk
+from door_files import SPACING, edit, fails, hounsfield, pydicom, series
+
+from livervlm import cli
+from livervlm.studies.files import read_study
+from livervlm.studies.manifest import import_studies
+from livervlm.studies.reading import Reading
+
+SHAPE = (10, 40, 44)
+TIMES = {"NC": "100000", "ART": "100200", "PV": "100230"}
+z, y, x = np.indices(SHAPE)
+LESION = ((z - 5) / 2.5) ** 2 + ((y - 18) / 7) ** 2 + ((x - 21) / 6) ** 2 <= 1
+SECOND = ((z - 4) / 2.0) ** 2 + ((y - 32) / 4) ** 2 + ((x - 36) / 4) ** 2 <= 1
+
+
+@pytest.fixture
+def scans(tmp_path):
+    """A patient's three phases, a mask, and the row that names them."""
+    for i, phase in enumerate(TIMES):
+        noise = np.random.default_rng(i).normal(0, 9, SHAPE)
+        hu = (hounsfield(SHAPE) * 0.1 + 40 + 25 * i + noise - 30 * LESION).astype(np.int16)
+        series(tmp_path / phase, hu, SeriesInstanceUID=f"1.2.{i}", AcquisitionTime=TIMES[phase], PatientID="P1",
+               StudyInstanceUID="1.9", StudyDate="20200101")  # fmt: skip
+    write_mask(tmp_path / "mask.nii.gz", LESION)
+    return tmp_path
+
+
+def write_mask(file, mask) -> None:
+    image = sitk.GetImageFromArray(mask.astype(np.uint8))
+    image.SetSpacing(SPACING[::-1])
+    image.SetOrigin((-5, -7, 0))
+    sitk.WriteImage(image, file)
+
+
+def table(folder, **cells):
+    row = {"patient": "a", "label": "HCC", **{p: p for p in TIMES}, "mask": "mask.nii.gz", "group": 1, **cells}
+    pd.DataFrame([row, {**row, "patient": "b"}]).to_csv(folder / "t.csv", index=False)
+    return folder / "t.csv"
+
+
+def change(folder, **tags) -> None:
+    for file in folder.iterdir():
+        made = pydicom.dcmread(file)
+        edit(made, **tags)
+        made.save_as(file)
+
+
+def test_a_study_without_contradictions(scans):
+    readings = {}
+    lesions = import_studies(table(scans), 16, progress=False, readings=readings)
+    assert len(lesions) == 2 * int(LESION.any(axis=(1, 2)).sum())
+    assert [row.doubts for row in readings.values()] == [[], []]
+    assert sorted(readings) == [2, 3]
+
+
+CONTRADICTIONS = {
+    "NC and ART show the same acquisition": lambda f: (shutil.rmtree(f / "NC"), shutil.copytree(f / "ART", f / "NC")),
+    "ART and PV show the same acquisition": lambda f: change(f / "PV", AcquisitionTime="100200"),
+    "NC and ART are of different patients": lambda f: change(f / "NC", PatientID="P2"),
+    "NC and ART are of different examinations": lambda f: change(f / "NC", StudyInstanceUID="1.8"),
+    "NC and ART were acquired on different days": lambda f: change(f / "NC", AcquisitionDate="20190101"),
+    "ART was acquired 250 s before NC: are they swapped": lambda f: change(f / "NC", AcquisitionTime="100610"),
+    "NC and ART have different frames of reference": lambda f: change(f / "NC", FrameOfReferenceUID="1.7"),
+}
+
+
+@pytest.mark.parametrize("words", CONTRADICTIONS)
+def test_phases_that_contradict_each_other(scans, words, capsys):
+    CONTRADICTIONS[words](scans)
+    fails(f"row 2: {words}", import_studies, table(scans), 16, progress=False)
+    with pytest.warns(UserWarning, match=words):
+        read_study({p: scans / p for p in TIMES}, scans / "mask.nii.gz")
+    assert cli.main(["import", str(table(scans)), "--out", str(scans / "o.st"), "--size", "16", "--accept-doubts"]) == 0
+    assert re.search(f"rows 2-3: doubt: {words}", capsys.readouterr().out)
+
+
+def test_one_scan_as_two_files_is_known_by_its_noise(scans):
+    """Without a header that says so, and on a grid of its own."""
+    scan = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(scans / "PV")))
+    sitk.WriteImage(scan[2:, 1:, :], scans / "art.nii.gz")
+    fails("ART and PV show the same acquisition", import_studies, table(scans, ART="art.nii.gz"), 16, progress=False)
+
+
+def test_frames_of_reference_do_not_matter_where_each_phase_has_its_mask(scans):
+    change(scans / "ART", FrameOfReferenceUID="1.7")
+    masks = {p: scans / "mask.nii.gz" for p in TIMES}
+    reading = Reading()
+    read_study({p: scans / p for p in TIMES}, masks, reading=reading)
+    assert not reading.doubts
+    assert any("each has its own mask" in line for line in reading.assumed)
+
+
+def test_pieces_and_labels_of_a_row(scans):
+    both = LESION.astype(np.uint8) + 2 * SECOND
+    write_mask(scans / "mask.nii.gz", both)
+    fails("row 2: mask of PV: labels 1, 2 in one mask", import_studies, table(scans), 16, progress=False)
+    slices = [int(m.any(axis=(1, 2)).sum()) for m in (LESION, SECOND)]
+    for value, n in zip((1, "2.0"), slices, strict=True):
+        assert len(import_studies(table(scans, mask_value=value), 16, progress=False)) == 2 * n
+    write_mask(scans / "mask.nii.gz", both > 0)
+    fails("row 2: mask of PV: 2 pieces that do not touch", import_studies, table(scans), 16, progress=False)
+    for piece, n in ((1, slices[0]), (2, slices[1]), ("each", sum(slices))):
+        lesions = import_studies(table(scans, piece=piece), 16, progress=False)
+        assert len(lesions) == 2 * n
+        shown = lesions.mask("lesion")[:, 2].mean(axis=(1, 2))
+        assert shown.max() < 0.6  # of a ROI 1.5 times as wide: one piece fills each
+        assert np.median(shown) > 0.1
+    whole = import_studies(table(scans, piece=0), 16, progress=False)
+    assert len(whole) == 2 * int((LESION | SECOND).any(axis=(1, 2)).sum())
+    fails("piece: write 1 for the largest", import_studies, table(scans, piece="-2"), 16)
+
+
+def test_a_soft_map_in_a_row(scans):
+    image = sitk.ReadImage(scans / "mask.nii.gz", sitk.sitkFloat32)
+    sitk.WriteImage(sitk.SmoothingRecursiveGaussian(image, 3.0), scans / "mask.nii.gz")
+    fails(
+        "row 2: mask of PV: a soft map from .* state from which value", import_studies, table(scans), 16, progress=False
+    )
+    small, large = (len(import_studies(table(scans, mask_threshold=t), 16, progress=False)) for t in (0.6, 0.1))
+    assert small < large
+
+
+def test_what_is_taken_for_granted_is_said(scans, capsys):
+    scan = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(scans / "ART")))
+    sitk.WriteImage(scan[2:, 1:, :], scans / "art.nii.gz")
+    readings = {}
+    lesions = import_studies(table(scans, ART="art.nii.gz"), 16, progress=False, readings=readings)
+    assert readings[2].lines() == ["assumed: ART: resampled (linear) onto the grid of PV"]
+    row = {"patient": "c", "label": "HCC", **{p: p for p in TIMES}, "box": "3:8,11:26,15:28", "group": 1}
+    pd.concat([pd.read_csv(table(scans)), pd.DataFrame([row])]).to_csv(scans / "t.csv", index=False)
+    arguments = ["import", str(scans / "t.csv"), "--out", str(scans / "o.st"), "--size", "16"]
+    assert cli.main(arguments) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "rows 2-3: left out: its mask, as other rows have a box: the set has no masks" in said
+    box = "the box is in voxels of PV turned upright, from the feet, the front and the right"
+    assert f"row 4: assumed: {box}" in said
+    assert len(lesions.mask_names) == 1
+
+
+def test_a_scan_is_not_overwritten(scans, capsys):
+    before = (scans / "mask.nii.gz").read_bytes()
+    arguments = ["import", str(table(scans)), "--size", "16", "--out"]
+    assert cli.main([*arguments, str(scans / "mask.nii.gz")]) == 2
+    assert "already there, and no data set" in capsys.readouterr().err
+    assert (scans / "mask.nii.gz").read_bytes() == before
+    assert cli.main([*arguments, str(scans / "o.st")]) == 0
+    assert cli.main([*arguments, str(scans / "o.st")]) == 0  # a set may be made anew
