@@ -90,10 +90,12 @@ def test_suppression_is_that_of_torchvision_where_its_operators_load():
 def test_a_box_is_left_out_where_less_than_half_of_it_is_liver():
     liver = np.zeros((2, 10, 10), dtype=bool)
     liver[1, :, :5] = True
-    box = np.array([[0, 0, 4, 4], [3, 0, 7, 4], [4, 0, 8, 4], [0, 0, 4, 4], [-3, -3, 20, 20]], dtype=float)
-    share = liver_share(box, np.array([1, 1, 1, 0, 1]), liver)
-    assert share.tolist() == [1, 0.5, 0.25, 0, 0.5]
-    assert in_liver(pd.DataFrame({"liver": share})).index.tolist() == [0, 1, 4]
+    box = np.array(
+        [[0, 0, 4, 4], [3, 0, 7, 4], [4, 0, 8, 4], [0, 0, 4, 4], [-3, -3, 20, 20], [2, 2, 2, 2]], dtype=float
+    )
+    share = liver_share(np.array(box, dtype=float), np.array([1, 1, 1, 0, 1, 1]), liver)
+    assert share.tolist() == [1, 0.5, 0.25, 0, 0.5, 1]
+    assert in_liver(pd.DataFrame({"liver": share})).index.tolist() == [0, 1, 4, 5]
 
 
 # ---- lesions
@@ -112,6 +114,10 @@ def test_a_box_goes_on_with_one_lesion_only():
     """Two boxes overlap one of the slice before: the one that fits better goes on, the other is new."""
     table = boxes((1, 0, 0, 0, 10, 10), (1, 1, 5, 0, 15, 10), (1, 1, 1, 0, 11, 10))
     assert joined(table)["lesion"].tolist() == [0, 1, 0]
+
+
+def test_boxes_without_area_overlap_nothing():
+    assert joined(boxes((1, 0, 3, 3, 3, 3), (1, 1, 3, 3, 3, 3)))["lesion"].tolist() == [0, 1]
 
 
 def test_joining_has_at_most_one_box_in_a_slice_and_no_gap():
@@ -211,7 +217,7 @@ def test_false_positives_are_counted_where_the_liver_is_healthy_and_where_it_is_
 
 def test_a_right_answer_has_the_size_of_the_true_lesion_a_false_one_its_own(case):
     told = by_size(*case, 0.1).drop(columns="F1")
-    assert told.index.get_level_values("below mm").tolist() == [10, 20, 30, 50, np.inf]
+    assert told.index.get_level_values("below mm").tolist() == [10, 20, 30, 50, 1000]
     assert told.loc[(0, 10)].tolist() == [1, 1, 0, 0]
     assert told.loc[(10, 20)].tolist() == [1, 0, 0, 0]
     assert told.loc[(20, 30)].tolist() == [1, 1, 1, 1]

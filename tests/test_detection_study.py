@@ -5,7 +5,10 @@ import pytest
 
 from livervlm.analyses.detection.cohorts import Cohort, teaching_data, true_boxes
 from livervlm.analyses.detection.scans import HEALTHY, PHASES, BoxedScan, boxed, teaching_slices
+from livervlm.base.paths import data_file
 from livervlm.evaluation.detection import joined, measured
+from livervlm.models.detector import Detector
+from livervlm.models.saved import read_card
 from livervlm.phantom.abdomen import abdomen_study, draw_abdomens
 from livervlm.runs.records import read_record, write_record
 from livervlm.scans.rois import mask_box
@@ -63,6 +66,15 @@ def test_the_truth_finds_itself(studies):
     true = true_boxes(boxed(studies[1], 1))
     told = measured(true.drop(columns="lesion").assign(score=1.0).pipe(joined), true, [0, 1], n_boot=5)
     assert (told["value"] == 1).all()
+
+
+def test_the_shipped_detector_was_not_taught_on_what_is_judged():
+    folder = data_file("detector")
+    detector, told = Detector.from_pretrained(folder), read_card(folder)["provenance"]
+    assert (detector.phases, detector.size) == (PHASES, Cohort(0).size)
+    assert told["use"] == "detection development"
+    assert told["command"].startswith("python -m livervlm.analyses.detection --model")
+    assert told["taught on"] == "a phantom, no patient"
 
 
 def test_a_record_keeps_every_box_and_what_they_say(tmp_path, empty_cache):

@@ -11,6 +11,8 @@ from livervlm.analyses.lilnet.cohorts import EARLY, POOLS, ROWS, Cohort
 from livervlm.base.errors import InputError
 from livervlm.base.paths import data_file
 from livervlm.evaluation.patients import PatientAnswers
+from livervlm.models.lilnet import LiLNet
+from livervlm.models.saved import read_card
 from livervlm.phantom.centres import CLASSES
 from livervlm.runs.methods.method import Fitted
 from livervlm.runs.records import write_record
@@ -186,3 +188,10 @@ def test_the_papers_words_are_its_own():
 def test_every_line_of_the_papers_tables_stands_beside_something_or_says_why_not():
     for line in summary.declared()["printed"]:
         assert ("here" in line) != ("open" in line), line["what"]
+
+
+def test_the_network_that_the_book_ships_was_taught_on_patients_whom_nobody_judges():
+    card = read_card(data_file("lilnet"))
+    assert card["provenance"]["use"] == "centres development"
+    assert not card["provenance"]["commit"].endswith("dirty")
+    assert LiLNet.from_pretrained(data_file("lilnet")).settings.classes == CLASSES

@@ -165,7 +165,7 @@ def test_the_next_hospital_is_the_next_cohort_and_after_the_last_the_first(quick
 
 @pytest.mark.parametrize(("protocol", "folds"), [("inside", 5), ("inside-ten", 10), ("inside-again", 5)])
 def test_folds_inside_a_cohort_are_of_the_populations_patients(protocol, folds, quick):
-    row = replace(ROW, cohort={"patients": 60})  # ten of every class at least
+    row = replace(ROW, cohort={"patients": 56})
     whole = cohort_of(cells([row], "population", 1, quick)[0])
     todo = cells([row], protocol, 1, quick)
     assert [cell.fold for cell in todo] == [*range(1, folds + 1)]

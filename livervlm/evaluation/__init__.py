@@ -1,5 +1,5 @@
-"""What answers are worth: measures, comparisons, forensics, Grad-CAM."""
+"""What answers are worth: measures, comparisons, detection, forensics, Grad-CAM."""
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["forensics"])
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["detection", "forensics"])

@@ -20,9 +20,9 @@ from .comparisons import cluster_bootstrap
 from .patients import LINE
 
 IOUS = (0.1, 0.3, 0.5)  # LiLNet's
-SIZES = (0, 10, 20, 30, 50, np.inf)  # mm
+SIZES = (0, 10, 20, 30, 50, 1000)  # mm
 SIDES = ["x0", "y0", "x1", "y1"]
-CONFIDENCES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+CONFIDENCES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 
 MATCHINGS = {"one to one": 0, "not one to one": 1}  # the column of `counts` that is right
 MEASURES = {
@@ -53,12 +53,14 @@ def liver_share(box: np.ndarray, at: np.ndarray, liver: np.ndarray) -> np.ndarra
     box: (N, 4) in pixels.  at: (N,) the slice of each.  liver: (S, H, W) bool, lesions included.
     """
     h, w = liver.shape[1:]
-    found = np.empty(len(box))
-    for i, ((x0, y0, x1, y1), s) in enumerate(zip(box, at, strict=True)):
-        rows = slice(int(np.floor(y0).clip(0, h - 1)), int(np.ceil(y1).clip(1, h)))
-        columns = slice(int(np.floor(x0).clip(0, w - 1)), int(np.ceil(x1).clip(1, w)))
-        found[i] = liver[s, rows, columns].mean()
-    return found
+    pixels = [(s, _span(y0, y1, h), _span(x0, x1, w)) for (x0, y0, x1, y1), s in zip(box, at, strict=True)]
+    return np.array([liver[place].mean() for place in pixels], dtype=float)
+
+
+def _span(start: float, end: float, n: int) -> slice:
+    """The pixels of n that a side touches, one or more."""
+    first = int(np.floor(start).clip(0, n - 1))
+    return slice(first, max(int(np.ceil(end)), first + 1))
 
 
 def in_liver(boxes: pd.DataFrame) -> pd.DataFrame:
@@ -81,7 +83,8 @@ def joined(boxes: pd.DataFrame) -> pd.DataFrame:
         for at, here in mine.groupby("slice"):
             number = np.full(len(here), -1)
             if last == at - 1:
-                iou = _iou(before[SIDES].to_numpy(), here[SIDES].to_numpy())
+                a, b = before[SIDES].to_numpy(dtype=float), here[SIDES].to_numpy(dtype=float)
+                iou = _share(intersections(a, b), areas(a), areas(b))
                 for i, j in zip(*linear_sum_assignment(-iou), strict=True):
                     if iou[i, j] > 0:
                         number[j] = lesion[before.index[i]]
@@ -104,13 +107,12 @@ def lesion_iou(found: pd.DataFrame, true: pd.DataFrame) -> np.ndarray:
     common = intersections(a, b) * (found["slice"].to_numpy()[:, None] == true["slice"].to_numpy())
     of_a, of_b = (np.unique(t["lesion"], return_inverse=True)[1] for t in (found, true))
     one, other = (np.eye(of.max(initial=-1) + 1)[of].T for of in (of_a, of_b))  # (lesions, boxes)
-    common = one @ common @ other.T
-    return common / ((one @ areas(a))[:, None] + other @ areas(b) - common)
+    return _share(one @ common @ other.T, one @ areas(a), other @ areas(b))
 
 
-def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    common = intersections(a, b)
-    return common / (areas(a)[:, None] + areas(b) - common)
+def _share(common: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """IoU from areas, (N, M), (N,) and (M,); 0 of two without area."""
+    return common / np.maximum(a[:, None] + b - common, np.finfo(float).tiny)
 
 
 # ---- matching
@@ -139,10 +141,7 @@ def assess(found: pd.DataFrame, true: pd.DataFrame, threshold: float) -> tuple[p
     `covered`, whether any found lesion's IoU reaches the threshold, which LiLNet's public code counts: there one found
     box may stand for several true ones.
     """
-    tables = [_lesions(t) for t in (found, true)]
-    said, real = (
-        t.assign(**dict.fromkeys(c, False)) for t, c in zip(tables, (["right"], ["hit", "covered"]), strict=True)
-    )
+    said, real = _lesions(found).assign(right=False), _lesions(true).assign(hit=False, covered=False)
     boxes = dict(iter(true.groupby("patient")))
     for patient, mine in found.groupby("patient"):
         if patient not in boxes:

@@ -97,7 +97,7 @@ def book(tmp_path_factory):
         patch.setenv("LIVERVLM_LIVE_URL", "live.js")
         output = live_panel("What without the arterial phase?", predict=True, patient=14, hide=["ART"])._repr_html_()
     assert len(output) < 150_000
-    (folder / "page.html").write_text(document(output))
+    (folder / "page.html").write_text(document(output), encoding="utf-8")
     return (folder / "page.html").as_uri()
 
 
@@ -242,7 +242,7 @@ def test_an_address_that_holds_no_state_does_no_harm(leaf, book, state):
 
 def test_a_model_that_is_not_there_is_said_so(leaf, monkeypatch, tmp_path):
     monkeypatch.setenv("LIVERVLM_LIVE_URL", "nowhere/live.js")
-    (tmp_path / "page.html").write_text(document(live_panel()._repr_html_()))
+    (tmp_path / "page.html").write_text(document(live_panel()._repr_html_()), encoding="utf-8")
     leaf.goto((tmp_path / "page.html").as_uri())
     leaf.get_by_role("button", name="Open the live model").click()
     leaf.locator("[role=status]", has_text="not found at nowhere/live.js").wait_for()

@@ -8,7 +8,7 @@ from ...runs.records import run_provenance
 from ...runs.runner import run
 from .cohorts import Cohort
 
-SHIPPED = Cohort(0, use="detection development")  # what a reader tries is not what is judged
+SHIPPED = Cohort(0, use="detection development", studies=90)  # what a reader tries is not what is judged
 TEACH = "python -m livervlm.analyses.detection --model FOLDER"
 
 

@@ -44,7 +44,7 @@ class Cohort:
     studies: int = 120
     tested: int = 60
     size: int = 160
-    epochs: int = 10
+    epochs: int = 30
 
     def path(self, out: str | Path) -> Path:
         return Path(out).absolute() / f"cohort{self.number:03d}.json"
