@@ -131,6 +131,13 @@ def test_claims_point_at_lines_of_the_table(beside):
     assert {claim["bears"] for claim in claims} == allowed
 
 
+def test_a_claim_has_a_contrast_on_the_phantom_or_says_why_not():
+    claims = json.loads(data_file("lilnet_claims.json").read_text(encoding="utf-8"))["claims"]
+    contrasts = {one["name"] for one in json.loads(data_file("lilnet.json").read_text(encoding="utf-8"))["contrasts"]}
+    assert all(("contrast" in claim) != ("phantom" in claim) for claim in claims)
+    assert {claim["contrast"] for claim in claims if "contrast" in claim} <= contrasts
+
+
 def test_ten_answers_differ_from_the_largest_logit():
     rows = table.facts("published")
     apart = rows[rows["answered"] != rows["largest"]]

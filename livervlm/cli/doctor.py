@@ -15,12 +15,12 @@ from .. import __version__
 from ..base.errors import InputError
 from ..base.paths import cache_home, data_file
 
-EXTRAS = {  # of pyproject.toml, with the package that each is about
-    "text": "transformers",
-    "zero_shot": "open-clip-torch",
-    "studies": "SimpleITK",
-    "cluster": "distributed",
-    "book": "jupyter-book",
+EXTRAS = {  # of pyproject.toml, with the packages that each is about
+    "text": ("transformers",),
+    "zero_shot": ("open-clip-torch",),
+    "studies": ("SimpleITK", "pydicom"),
+    "cluster": ("distributed",),
+    "book": ("jupyter-book",),
 }
 NEEDED = ("torch", "cache")  # without these nothing is trained
 
@@ -97,9 +97,9 @@ def _nearest(path: Path) -> Path:
 
 def _extra(extra: str) -> str:
     try:
-        return f"{EXTRAS[extra]} {version(EXTRAS[extra])}"
-    except PackageNotFoundError:
-        raise InputError(f"{EXTRAS[extra]} is missing: pip install 'livervlm[{extra}]'") from None
+        return ", ".join(f"{package} {version(package)}" for package in EXTRAS[extra])
+    except PackageNotFoundError as error:
+        raise InputError(f"{error.name} is missing: pip install 'livervlm[{extra}]'") from None
 
 
 def _text() -> str:
