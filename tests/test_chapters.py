@@ -294,3 +294,15 @@ def test_the_minutes_that_a_chapter_asks_for_are_those_of_its_exercises_and_of_t
         rf"\]\({chapter}\.md\) \| (\d+) minutes", (ROOT / "book" / "index.md").read_text(encoding="utf-8")
     )
     assert asked["read"] == ("half an hour" if listed[1] == "30" else f"{listed[1]} minutes")
+
+
+def test_the_readme_counts_the_chapters():
+    words = dict(
+        zip(
+            ("Fourteen", "Fifteen", "Sixteen", "Seventeen", "Eighteen", "Nineteen", "Twenty"),
+            range(14, 21),
+            strict=True,
+        )
+    )
+    told = re.search(r"(\w+) chapters stand", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert words[told[1]] == len(chapters(pages.Book(ROOT)))

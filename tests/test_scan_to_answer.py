@@ -1,5 +1,7 @@
 """From a scan to an answer: each step is counted with what the one before left it."""
 
+from dataclasses import asdict, replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,9 @@ from scipy.ndimage import distance_transform_edt
 from livervlm.analyses import scan_to_answer as path
 from livervlm.analyses.detection.scans import PHASES, boxed
 from livervlm.analyses.scan_to_answer import CLASSES, FOUND, GIVEN, STILL, Found
+from livervlm.base.paths import data_file
 from livervlm.phantom.abdomen import abdomen_study, draw_abdomens
+from livervlm.runs.records import read_record
 
 SIZE = 64
 
@@ -152,3 +156,30 @@ def test_the_answer_is_the_likeliest_class_of_the_likelier_side():
     lesions, _ = path.tables({"lesions": [line], "false": []})
     assert lesions[f"{GIVEN}, malignant"].item() == pytest.approx(0.52)
     assert lesions[f"{GIVEN}, answer"].item() == "HCC"
+
+
+def test_the_whole_record_on_two_studies_and_a_cascade_that_learned_little(monkeypatch):
+    monkeypatch.setattr(path, "MATRIX", 64)
+    monkeypatch.setattr(path, "PROFILE", replace(path.PROFILE, size=32, epochs=1))
+    made = path.record(2, patients=2, progress=False)
+    assert made["data"]["studies"] == 2
+    patients = {one["patient"] for part in ("lesions", "false") for one in made[part]}
+    assert patients <= {0, 1}
+    assert set(made["healthy"]) == {0, 1} - {one["patient"] for one in made["lesions"]}
+    lesions, _ = path.tables(made)
+    for way in (GIVEN, STILL):
+        assert set(lesions[f"{way}, answer"]) <= set(CLASSES)
+    assert (lesions["score"].eq(0) == lesions[f"{FOUND}, answer"].eq("")).all()
+    steps = path.steps(lesions)
+    assert (steps.loc[[GIVEN, STILL], "found"] == 100).all()
+    assert (steps.diff(axis=1).iloc[:, 1:] <= 0).all(axis=None), "each step can only lose"
+
+
+def test_the_books_record_is_the_plans():
+    record = read_record(data_file("results/scan_to_answer.json"))
+    plan = data_file("results/scan_to_answer.md").read_text(encoding="utf-8")
+    assert f"The first {record['data']['studies']} of the detection's test pool" in plan
+    assert f"--studies {record['data']['studies']} " in plan
+    assert record["settings"]["patients of a class"] == path.PATIENTS
+    assert record["settings"]["profile"] == asdict(path.PROFILE)
+    assert not record["commit"].endswith("dirty")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from answers import (
+    OF_LILNET,
     alarms,
     bootstrap,
     both_ways,
@@ -37,27 +38,6 @@ from scipy import stats
 from scipy.special import softmax
 
 from livervlm.book import exercises
-
-
-def readings(features, over="all") -> np.ndarray:
-    """Means of a map (D, h, w) whole and without each quadrant: (5, D)."""
-    masks = np.ones((5, *features.shape[1:]))
-    h, w = features.shape[1] // 2, features.shape[2] // 2
-    for i, (rows, columns) in enumerate(((0, 0), (0, w), (h, 0), (h, w)), start=1):
-        masks[i, rows : rows + h, columns : columns + w] = 0
-    sums = np.einsum("mhw,dhw->md", masks, features)
-    return sums / (masks.sum(axis=(1, 2))[:, None] if over == "kept" else features[0].size)
-
-
-def agreeing(counts) -> np.ndarray:
-    """Of each patient, the share of pairs of readers that agree."""
-    n = counts[0].sum()
-    return (counts * (counts - 1)).sum(axis=1) / (n * (n - 1))
-
-
-def chance(counts) -> float:
-    return ((counts.sum(axis=0) / counts.sum()) ** 2).sum()
-
 
 WRONG = [  # the checker, a typical wrong answer, words that name the mistake
     ("window", lambda hu, low, high: 2 * (hu - low) / (high - low) - 1, "air becomes -5.2, metal 14.8). Clip"),
@@ -338,25 +318,7 @@ WRONG = [  # the checker, a typical wrong answer, words that name the mistake
     ("youden", lambda there, s: youden_level(there, s, np.sort(s)), "of several take the highest"),
     ("youden", lambda there, s: int(np.argmax(s == youden_level(there, s, -np.sort(-s)))), "That is a place"),
     ("youden", lambda there, s: max(s, key=lambda t: ((s >= t) == there).mean()), "Accuracy may be largest there"),
-    ("five_means", lambda f: readings(f, over="kept"), "You divide by the pixels that are left"),
-    ("five_means", lambda f: readings(f)[[0, 1, 3, 2, 4]], "Upper right and lower left have changed places"),
-    ("five_means", lambda f: readings(f)[[1, 2, 3, 4, 0]], "The whole map comes first"),
-    ("five_means", lambda f: readings(f) * f[0].size, "Those are sums"),
-    ("aggregated", lambda j: j.reshape(5, -1, 5).mean(axis=(0, 2)), "You average every joint label of a class"),
-    ("aggregated", lambda j: j.reshape(5, 5, -1).mean(axis=(0, 1)), "a class's labels lie 5 c to 5 c + 4"),
-    ("aggregated", lambda j: np.sum([j[i, i::5] for i in range(5)], axis=0), "That is the sum over transforms"),
-    ("aggregated", lambda j: j[0, ::5], "That is the whole map alone"),
-    ("in_a_row", lambda m, a, b: np.concatenate([a, b]), "the first stage has no part in them"),
-    ("in_a_row", lambda m, a, b: m * np.concatenate([a, b]), "needs the chance of being benign"),
-    ("in_a_row", lambda m, a, b: np.concatenate([m * a, 0 * b]), "has a chance, too"),
-    ("kappa", lambda c: agreeing(c).mean(), "take away what chance gives"),
-    ("kappa", lambda c: agreeing(c).mean() - chance(c), "Divide by what chance leaves to be had"),
-    (
-        "kappa",
-        lambda c: ((c / c[0].sum()) ** 2).sum(axis=1).mean() / (1 - chance(c)) - chance(c) / (1 - chance(c)),
-        "no pair",
-    ),
-    ("kappa", lambda c: 1 - (1 - agreeing(c).mean()) / (1 - 1 / c.shape[1]), "how often each answer is given"),
+    *OF_LILNET,
 ]
 
 

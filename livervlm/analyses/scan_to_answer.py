@@ -108,21 +108,24 @@ def rois(study: Study, slices: Sequence[int], phases: Sequence[str], aligned: bo
     return np.stack(cut) if cut else None
 
 
-def study_of(scan: AbdomenStudy, one: Found) -> Study:
-    """The `Study` of a lesion that was found: its box, and nothing that only the truth tells."""
-    x0, y0, x1, y1 = (value / scan.spacing[1] for value in one.box)
+def study_of(volumes: Mapping[str, np.ndarray], spacing: tuple[float, float, float], one: Found) -> Study:
+    """The `Study` of a lesion that was found: its box on the last phase, and nothing that only the truth tells."""
+    (x0, x1), (y0, y1) = (np.divide(one.box[axis::2], spacing[2 - axis]) for axis in (0, 1))
     plane = int(np.floor(y0)), int(np.ceil(y1)), int(np.floor(x0)), int(np.ceil(x1))
-    return Study(scan.volumes, scan.spacing, scan.reference, (one.slices[0], one.slices[-1] + 1, *plane))
+    return Study(volumes, spacing, [*volumes][-1], (one.slices[0], one.slices[-1] + 1, *plane))
 
 
-def answers(classify: Answer, cut: np.ndarray | None, phases: Sequence[str]) -> list[float] | None:
+def as_lesions(cut: np.ndarray, classes: Sequence[str], phases: Sequence[str]) -> LesionSet:
+    """ROIs (n, P, S, S) of one lesion, of which the class is not known, as a network is shown them."""
+    nobody = np.zeros(len(cut), dtype=np.int64)
+    return LesionSet(cut, nobody, nobody, nobody, np.ones((len(cut), 3)), tuple(classes), tuple(phases))
+
+
+def answers(classify: Answer, cut: np.ndarray | None) -> list[float] | None:
     """The cascade's probabilities for a lesion, (6,): the mean over its slices."""
     if cut is None:
         return None
-    n = len(cut)
-    nobody = np.zeros(n, dtype=np.int64)
-    lesions = LesionSet(cut, nobody, nobody, nobody, np.ones((n, 3)), CLASSES, tuple(phases))
-    return np.asarray(classify(lesions, np.arange(n))).mean(axis=0).round(4).tolist()
+    return np.asarray(classify(as_lesions(cut, CLASSES, PHASES), np.arange(len(cut)))).mean(axis=0).round(4).tolist()
 
 
 def follow(scan: BoxedScan, detector: Detector, classify: Answer, finer: Callable[[], AbdomenStudy]) -> dict[str, list]:
@@ -142,14 +145,14 @@ def follow(scan: BoxedScan, detector: Detector, classify: Answer, finer: Callabl
         hit = np.flatnonzero(took == number)
         mine = found[hit[0]] if len(hit) else None
         ways = {GIVEN: rois(known, one.slices, PHASES, True), STILL: rois(known, one.slices, PHASES, False)}
-        ways[FOUND] = rois(study_of(fine, mine), mine.slices, PHASES, False) if mine else None
+        ways[FOUND] = rois(study_of(fine.volumes, fine.spacing, mine), mine.slices, PHASES, False) if mine else None
         x0, y0, x1, y1 = one.box
         line = {"patient": scan.patient, "class": scan.kinds[number], "size": round(max(x1 - x0, y1 - y0), 1)}
         line["score"] = round(mine.score, 4) if mine else 0.0
-        lines.append(line | {way: answers(classify, cut, PHASES) for way, cut in ways.items()})
+        lines.append(line | {way: answers(classify, cut) for way, cut in ways.items()})
     for one in (found[i] for i in np.flatnonzero(took < 0)):
-        cut = rois(study_of(fine, one), one.slices, PHASES, False)
-        false.append({"patient": scan.patient, "score": round(one.score, 4), FOUND: answers(classify, cut, PHASES)})
+        cut = rois(study_of(fine.volumes, fine.spacing, one), one.slices, PHASES, False)
+        false.append({"patient": scan.patient, "score": round(one.score, 4), FOUND: answers(classify, cut)})
     return {"lesions": lines, "false": false}
 
 
@@ -160,11 +163,9 @@ def teach_cascade(seed: int, patients: int = PATIENTS, jobs: int = 1, progress: 
     return TrainedLiLNet(cascade=True).fit(lesions, np.arange(len(lesions)), PROFILE, seed).answer
 
 
-def record(
-    studies: int, patients: int = PATIENTS, jobs: int = 1, use: str = "detection", progress: bool = True
-) -> dict:
+def record(studies: int, patients: int = PATIENTS, jobs: int = 1, progress: bool = True) -> dict[str, Any]:
     """The record of some studies of the detection's test pool, with the detector that the book ships."""
-    start, (pool, number) = time.monotonic(), POOLS[use]
+    start, (pool, number) = time.monotonic(), POOLS["detection"]
     seed, teacher = seed_of(pool, number), seed_of("detection development", 98)
     detector = Detector.from_pretrained(data_file("detector"))
     with one_thread():
@@ -214,8 +215,7 @@ def tables(record: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
 def steps(lesions: pd.DataFrame, confidence: float = CONFIDENCE) -> pd.DataFrame:
     """What is left after each step, in percent of all lesions: found, side right, class right, by way.
 
-    side: malignant or benign, at one half.  expected: the shares of the three steps multiplied, each as it is when the
-    step before was right for all.
+    side: malignant or benign, at one half.
     """
     truth = lesions["class"].isin(MALIGNANT)
     lines = {}
@@ -229,13 +229,12 @@ def steps(lesions: pd.DataFrame, confidence: float = CONFIDENCE) -> pd.DataFrame
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m livervlm.analyses.scan_to_answer", description=record.__doc__)
-    parser.add_argument("--studies", type=int, default=60)
-    parser.add_argument("--patients", type=int, default=PATIENTS, help="of each class, that teach the cascade")
+    parser.add_argument("--studies", type=int, default=40, help="the plan's number by default")
     parser.add_argument("--jobs", type=int, default=1, help="processes, of 2 GB each")
     parser.add_argument("--out", metavar="FILE", required=True, help="of the record")
     options = parser.parse_args()
     try:
-        write_record(options.out, record(options.studies, options.patients, options.jobs))
+        write_record(options.out, record(options.studies, jobs=options.jobs))
     except InputError as error:
         parser.error(str(error))
 

@@ -10,10 +10,8 @@ SHOWN = 6  # lesions in the picture
 
 
 def detect(arguments: argparse.Namespace) -> None:
-    from ..analyses.detection.cohorts import found_boxes
     from ..base.paths import data_file, written_whole
-    from ..evaluation.detection import in_liver, joined
-    from ..models.detector import CONFIDENCE, Detector
+    from ..models.detector import Detector
     from ..studies.reading import Reading
     from ..studies.slices import read_slices
 
@@ -24,21 +22,14 @@ def detect(arguments: argparse.Namespace) -> None:
     detector = Detector.from_pretrained(arguments.model or shipped)
     reading = Reading()
     slices = read_slices(arguments.study, detector.size, arguments.liver, reading)
-    names = [*slices.phases]
-    missing = [phase for phase in detector.phases if phase not in names]
-    channels = [names.index(phase) if phase in names else len(names) - 1 for phase in detector.phases]
-    found = found_boxes(detector, slices.hu[:, channels], slices.side / detector.size, slices.liver)
-    every = found[found["score"] >= CONFIDENCE]
-    boxes = joined(in_liver(every) if slices.liver is not None else every)
-    boxes[["y0", "y1"]] += slices.corner[0]
-    boxes[["x0", "x1"]] += slices.corner[1]
+    every, boxes = boxes_in(detector, slices)
     best = boxes.groupby("lesion")["score"].max().sort_values(ascending=False).index
     lesions = [boxes[boxes["lesion"] == number] for number in best]
     with written_whole(arguments.out) as temporary:
-        _picture(slices, slices.phases[channels[-1]], lesions).savefig(temporary, format=form, dpi=150)
+        _picture(slices, shown_as(detector, slices)[-1], lesions).savefig(temporary, format=form, dpi=150)
 
-    if missing:
-        given = names[-1] or "the one picture of the study"
+    if missing := [phase for phase in detector.phases if phase not in slices.phases]:
+        given = slices.phases[-1] or "the one picture of the study"
         print(f"The study does not tell {' and '.join(missing)}: the detector is shown {given} in that place.")
     print(f"{len(lesions)} found in {len(slices.hu)} slices.")
     if lesions:
@@ -55,6 +46,29 @@ def detect(arguments: argparse.Namespace) -> None:
     for line in reading.lines():
         print(line, file=sys.stderr)  # beside the answer, not in it
     print(f"{arguments.out}: the slice of each lesion's highest score. {NOT_FOR_DIAGNOSIS}")
+
+
+def shown_as(detector, slices) -> list[str]:
+    """The phase that the detector is shown in the place of each of its own: the same, or else the study's last."""
+    return [phase if phase in slices.phases else slices.phases[-1] for phase in detector.phases]
+
+
+def boxes_in(detector, slices):
+    """All boxes that are sure enough, and those of them in the liver, joined to lesions; mm from the picture's corner.
+
+    slices: `AxialSlices` of the detector's size; without a mask of the liver none is left out.
+    """
+    from ..analyses.detection.cohorts import found_boxes
+    from ..evaluation.detection import in_liver, joined
+    from ..models.detector import CONFIDENCE
+
+    channels = [slices.phases.index(phase) for phase in shown_as(detector, slices)]
+    found = found_boxes(detector, slices.hu[:, channels], slices.side / detector.size, slices.liver)
+    every = found[found["score"] >= CONFIDENCE]
+    boxes = joined(every if slices.liver is None else in_liver(every))
+    boxes[["y0", "y1"]] += slices.corner[0]
+    boxes[["x0", "x1"]] += slices.corner[1]
+    return every, boxes
 
 
 def _picture(slices, phase: str, lesions):

@@ -13,12 +13,10 @@ BEST = 5  # slices that are printed
 def find(arguments: argparse.Namespace) -> None:
     import numpy as np
 
-    from ..analyses.key_slices.questions import windowed
     from ..base.paths import data_file, written_whole
     from ..models.saved import read_card
-    from ..models.selector import best_slices, encode_slices, slice_scores
+    from ..models.selector import best_slices
     from ..models.towers import SliceTowers
-    from ..scans.study import PADDING
     from ..studies.reading import Reading
     from ..studies.slices import read_slices
 
@@ -30,10 +28,7 @@ def find(arguments: argparse.Namespace) -> None:
     towers, size = SliceTowers.from_pretrained(folder), read_card(folder)["provenance"].get("size", 64)
     reading = Reading()
     slices = read_slices(arguments.study, size, reading=reading)
-    scores = slice_scores(towers, encode_slices(towers, windowed(slices.hu)), [arguments.sentence])
-    cosine = scores.reshape(slices.hu.shape[:2])
-    # Where a phase was not scanned there is air, and nothing to find.
-    cosine = np.where(slices.hu.max(axis=(2, 3)) > PADDING, cosine, -np.inf)
+    cosine = similarity(towers, slices, arguments.sentence)
     best, phase = cosine.max(axis=1), cosine.argmax(axis=1)
     hits = [s for s in best_slices(best, BEST) if np.isfinite(best[s])]
     with written_whole(arguments.out) as temporary:
@@ -51,6 +46,22 @@ def find(arguments: argparse.Namespace) -> None:
     for line in reading.lines():
         print(line, file=sys.stderr)  # beside the answer, not in it
     print(f"{arguments.out}: similarity along {len(slices.hu)} slices, and the best one. {NOT_FOR_DIAGNOSIS}")
+
+
+def similarity(towers, slices, sentence: str):
+    """The cosine of each slice in each phase to a sentence, (S, P); where a phase was not scanned -inf.
+
+    slices: `AxialSlices` of the size that the towers read.
+    """
+    import numpy as np
+
+    from ..analyses.key_slices.questions import windowed
+    from ..models.selector import encode_slices, slice_scores
+    from ..scans.study import PADDING
+
+    scores = slice_scores(towers, encode_slices(towers, windowed(slices.hu)), [sentence])
+    # Where a phase was not scanned there is air, and nothing to find.
+    return np.where(slices.hu.max(axis=(2, 3)) > PADDING, scores.reshape(slices.hu.shape[:2]), -np.inf)
 
 
 def _picture(slices, sentence: str, cosine, hits):

@@ -31,7 +31,7 @@ class AxialSlices:
     numbers: (S,) of the slices, counted from the feet, from 1.  positions: (S,) mm, larger towards the head.
     full: phase -> (S, Y, X) int16 HU in the study's own pixels.  spacing: mm of these along Z, Y, X.
     corner, side: of the square that is seen, mm: (y, x) from the picture's corner, and its length.
-    liver: (S, size, size) bool, where a mask was given.
+    mask: (S, Y, X) bool of the liver in the study's own pixels, where one was given; liver: (S, size, size), the same.
     """
 
     hu: np.ndarray
@@ -42,7 +42,25 @@ class AxialSlices:
     spacing: tuple[float, float, float]
     corner: tuple[float, float]
     side: float
+    mask: np.ndarray | None = None
     liver: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, full: Mapping[str, np.ndarray], size: int, *, mask: np.ndarray | None = None, **told) -> "AxialSlices":
+        """From slices in the study's own pixels.  told: `numbers`, `positions`, `spacing`, `corner` and `side`.
+
+        A new pixel is the mean over its area, as a scanner's larger pixel would be; it is liver where half of it is.
+        """
+        spacing, corner, side = told["spacing"], told["corner"], told["side"]
+        square = partial(area_means, spacing=spacing, corner=corner, pixel=side / size, shape=(size, size))
+        hu = np.rint(np.stack([*map(square, full.values())], axis=1)).astype(np.int16)
+        liver = None if mask is None else square(mask) >= 0.5
+        return cls(hu=hu, phases=tuple(full), full=full, mask=mask, liver=liver, **told)
+
+    def resized(self, size: int) -> "AxialSlices":
+        """The same slices as a network of another size reads them."""
+        told = {name: getattr(self, name) for name in ("numbers", "positions", "spacing", "corner", "side")}
+        return self.of(self.full, size, mask=self.mask, **told)
 
 
 def read_slices(
@@ -51,11 +69,10 @@ def read_slices(
     """Read a study of one phase, as `read_volume` does, or a folder with one or more of NC, ART, PV and DL, each a
     folder of DICOM or a file such as NC.nii.gz; further phases are resampled (linear) onto the grid of the last.
 
-    Each slice becomes `size` x `size` pixels.  A new pixel is the mean over its area, as a scanner's larger pixel would
-    be; where the picture ends it is air, -1024 HU.  The field of view is the picture's own where that is a square as
-    wide as the phantom's are.  Of a wider picture it is what the body needs, around the trunk's middle; a narrower one
-    is padded.  liver: a mask of it on any grid, as `read_mask` takes it; a new pixel is liver where half of it is.
-    reading: gets a line for all that was assumed, left out or is doubtful.
+    Each slice becomes `size` x `size` pixels, as `AxialSlices.of` makes them, with air (-1024 HU) where the picture
+    ends.  The field of view is the picture's own where that is a square as wide as the phantom's are.  Of a wider
+    picture it is what the body needs, around the trunk's middle; a narrower one is padded.  liver: a mask of it on any
+    grid, as `read_mask` takes it.  reading: gets a line for all that was assumed, left out or is doubtful.
 
     Raises `InputError` as `read_volume` does, except for a single slice, and where there is no body in the picture.
     """
@@ -75,18 +92,16 @@ def read_slices(
         corner, side = field_of_view(full[last], spacing)
     except InputError as error:
         raise InputError(f"{files[last]}: {error}") from error
-    square = partial(area_means, spacing=spacing, corner=corner, pixel=side / size, shape=(size, size))
     mask = None if liver is None else sitk.GetArrayFromImage(read_mask(liver, grid, piece=0, reading=reading))
-    return AxialSlices(
-        hu=np.rint(np.stack([*map(square, full.values())], axis=1)[::-1]).astype(np.int16),
-        phases=tuple(full),
+    return AxialSlices.of(
+        {phase: volume[::-1] for phase, volume in full.items()},
+        size,
+        mask=None if mask is None else mask[::-1].astype(bool),
         numbers=np.arange(grid.GetDepth(), 0, -1),
         positions=np.array([grid.TransformIndexToPhysicalPoint((0, 0, z))[2] for z in range(grid.GetDepth())][::-1]),
-        full={phase: volume[::-1] for phase, volume in full.items()},
         spacing=spacing,
         corner=tuple(corner.tolist()),
         side=side,
-        liver=None if mask is None else square(mask)[::-1] >= 0.5,
     )
 
 

@@ -4,34 +4,21 @@ The plan that these functions carry out is `data/results/key_slices.md`.
 """
 
 import functools
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ...base.errors import InputError
-from ...base.paths import data_file
-from ...evaluation.comparisons import holm, mean_t, verdicts
 from ...evaluation.retrieval import PRESENCE
 from ...phantom.findings import ORGANS
-from ...runs.records import read_record
+from .. import planned
 from .cohorts import MAIN, PROMPTS
 
 FIRST = "accepted"  # the measure of the contrasts
 
 
-@functools.cache
-def declared() -> dict:
-    """The plan, the contrasts and the paper's rows, as `data/key_slices.json` declares them."""
-    return json.loads(data_file("key_slices.json").read_text(encoding="utf-8"))
-
-
-def read_records(folder: str | Path | None = None) -> list[dict]:
-    """The records of the cohorts that are there, by number; by default the book's own."""
-    folder = Path(folder) if folder else data_file("results") / "key_slices"
-    return [read_record(path) for path in sorted(folder.glob("cohort*.json"))]
+declared = functools.partial(planned.declared, "key_slices")
+read_records = functools.partial(planned.read_records, "key_slices")
 
 
 def value(record: dict, row: str, asked: str = "as written", measure: str = FIRST, open_only: bool = False) -> float:
@@ -55,25 +42,8 @@ def _side(record: dict, side: Sequence[str]) -> float:
 
 
 def contrasts(records: Sequence[dict]) -> pd.DataFrame:
-    """The declared contrasts, in points, with Holm's p over the family and their verdicts; a line each, by name.
-
-    "No peeking", says the plan: an `InputError` until all its cohorts are there.
-    """
-    plan = declared()["plan"]
-    if len(records) < plan["cohorts"]:
-        raise InputError(f"{len(records)} of {plan['cohorts']} cohorts: run the others before looking")
-    lines, compared = {}, []
-    for one in declared()["contrasts"]:
-        better, worse = (np.array([_side(r, one[side]) for r in records]) for side in ("better", "worse"))
-        compared.append(mean_t(better - worse))
-        low, high = compared[-1].interval()
-        sd = (better - worse).std(ddof=1)
-        lines[one["name"]] = (better.mean(), worse.mean(), compared[-1].difference, sd, low, high, len(records))
-    columns = ["better", "worse", "difference", "sd", "low", "high", "n"]
-    table = pd.DataFrame.from_dict(lines, orient="index", columns=columns)
-    table["p, Holm"] = holm([c.p for c in compared])
-    table["p TOST, Holm"] = holm([max(c.tost(plan["margin"])) for c in compared])
-    return table.assign(verdict=verdicts(compared, plan["margin"]))
+    """The declared contrasts with their verdicts, as `planned.judged` tells them."""
+    return planned.judged("key_slices", records, _side)
 
 
 def measured(records: Sequence[dict], measures: Sequence[str], asked: str = "as written") -> pd.DataFrame:

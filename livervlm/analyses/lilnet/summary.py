@@ -4,40 +4,29 @@ The plan that these functions carry out is `data/results/lilnet.md`.
 """
 
 import functools
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ...base.errors import InputError
-from ...base.paths import data_file
-from ...evaluation.comparisons import holm, mean_t, verdicts
 from ...evaluation.patients import PatientAnswers
 from ...phantom.centres import CLASSES, SIZES, lilnet_patients
-from ...runs.records import read_record
 from ...scans.conventions import MALIGNANT
+from .. import planned
 from .cohorts import EARLY
 
 LATE = "late"  # the patients of the pool "test" after `EARLY`
 
 
-@functools.cache
-def declared() -> dict:
-    """The plan, the contrasts and the paper's rows, as `data/lilnet.json` declares them."""
-    return json.loads(data_file("lilnet.json").read_text(encoding="utf-8"))
-
-
-def read_records(folder: str | Path | None = None) -> list[dict]:
-    """The records of the cohorts that are there, by number; by default the book's own."""
-    folder = Path(folder) if folder else data_file("results") / "lilnet"
-    return [read_record(path) for path in sorted(folder.glob("cohort*.json"))]
+declared = functools.partial(planned.declared, "lilnet")
+read_records = functools.partial(planned.read_records, "lilnet")
 
 
 def answers(record: dict, row: str, pool: str = "test", shown: str = "both") -> PatientAnswers:
-    """What a row of one cohort answers for the patients of a pool.  shown: "both" phases, "ART" or "PV".  pool: "late"
-    is the part of "test" that was scanned last."""
+    """What a row of one cohort answers for the patients of a pool.
+
+    shown: "both" phases, "ART" or "PV".  pool: "late" is the part of "test" that was scanned last.
+    """
     name = "test" if pool == LATE else pool
     about, prob = record["pools"][name], np.asarray(record["answers"][row][name][shown], dtype=float)
     kept = np.asarray(about["time"]) > EARLY if pool == LATE else np.full(len(prob), True)
@@ -74,30 +63,8 @@ def staged(found: PatientAnswers) -> dict[str, float]:
 
 
 def contrasts(records: Sequence[dict]) -> pd.DataFrame:
-    """The declared contrasts, in points, with Holm's p over the family and their verdicts; a line each, by name.
-
-    "No peeking", says the plan: an `InputError` until all its cohorts are there.
-    """
-    plan = declared()["plan"]
-    if len(records) < plan["cohorts"]:
-        raise InputError(f"{len(records)} of {plan['cohorts']} cohorts: run the others before looking")
-    lines, compared = {}, []
-    for one in declared()["contrasts"]:
-        better, worse = (np.array([recall(answers(r, *one[side])) for r in records]) for side in ("better", "worse"))
-        compared.append(mean_t(better - worse))
-        low, high = compared[-1].interval()
-        sd = (better - worse).std(ddof=1)
-        lines[one["name"]] = (better.mean(), worse.mean(), compared[-1].difference, sd, low, high, len(records))
-    columns = ["better", "worse", "difference", "sd", "low", "high", "n"]
-    table = pd.DataFrame.from_dict(lines, orient="index", columns=columns)
-    table["p, Holm"] = holm([c.p for c in compared])
-    table["p TOST, Holm"] = holm([max(c.tost(plan["margin"])) for c in compared])
-    table["verdict"] = verdicts(compared, plan["margin"])
-    # Where the paper says that both do equally well, the verdict on the paper is the other way round.
-    equal = [one.get("paper", {}).get("equal", False) for one in declared()["contrasts"]]
-    opposite = {"equivalent": "reproduced", "reproduced": "not reproduced"}
-    table["on the paper"] = table["verdict"].mask(equal, table["verdict"].replace(opposite))
-    return table
+    """The declared contrasts with their verdicts, as `planned.judged` tells them."""
+    return planned.judged("lilnet", records, lambda record, side: recall(answers(record, *side)))
 
 
 def by_size(records: Sequence[dict], row: str = "LiLNet", pool: str = "test") -> pd.DataFrame:
