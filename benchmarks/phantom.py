@@ -24,7 +24,7 @@ def measure() -> list[Figure]:
     with TemporaryDirectory() as folder:
         main(["phantom", "--studies", str(STUDIES), "--out", folder + "/studies"])
         (manifest,) = Path(folder, "studies").glob("*.csv")
-        spent = seconds(lambda: import_studies(manifest, size=64, progress=False))
+        spent = seconds(lambda: import_studies(manifest, size=64, progress=False, jobs=1))
         size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
         files = sum(file.suffix == ".dcm" for file in Path(folder).rglob("*"))
         plain = seconds(lambda: [file.read_bytes() for file in Path(folder).rglob("*") if file.is_file()])

@@ -13,7 +13,10 @@ from .scans.phases import order_names as order_names
 from .scans.phases import shuffle as shuffle
 from .scans.rois import extract_rois as extract_rois
 from .scans.study import Study as Study
+from .studies.alignment import align as align
+from .studies.example import real_slice as real_slice
 from .studies.files import read_study as read_study
+from .studies.files import write_study as write_study
 from .studies.manifest import import_studies as import_studies
 from .phantom.abdomen import abdomen_study as abdomen_study
 from .phantom.abdomen_patients import draw_abdomens as draw_abdomens
@@ -85,6 +88,7 @@ from .evaluation.grad_cam import class_score as class_score
 from .evaluation.grad_cam import grad_cam as grad_cam
 from .evaluation.grad_cam import on_pixels as on_pixels
 from .evaluation.grad_cam import phase_effect as phase_effect
+from .evaluation.grad_cam import energy_over_area as energy_over_area
 from .evaluation.grad_cam import precision_over_prevalence as precision_over_prevalence
 from .evaluation.metrics import accuracy_over_folds as accuracy_over_folds
 from .evaluation.metrics import auc_over_folds as auc_over_folds
@@ -101,6 +105,7 @@ from .evaluation.readers import kappa_interval as kappa_interval
 from .evaluation.readers import paired_errors as paired_errors
 
 # Runs
+from .analyses import alignment as alignment
 from .analyses import explained as explained
 from .analyses import key_slices as key_slices
 from .analyses import lilnet as lilnet
@@ -124,6 +129,11 @@ from .runs.rows import declared as declared
 from .book import exercises as exercises
 from .book.clinic import accuracy_lines as accuracy_lines
 from .book.clinic import roc_curves as roc_curves
+from .book.alignment import before_after as before_after
+from .book.diagrams import lilnet_diagram as lilnet_diagram
+from .book.diagrams import liver_vlm_diagram as liver_vlm_diagram
+from .book.diagrams import protocols_diagram as protocols_diagram
+from .book.diagrams import selector_diagram as selector_diagram
 from .book.figures import PALETTE as PALETTE
 from .book.figures import arm_curves as arm_curves
 from .book.figures import cohort_dots as cohort_dots
@@ -139,11 +149,13 @@ from .book.figures import reliability as reliability
 from .book.figures import say as say
 from .book.figures import similarity_matrix as similarity_matrix
 from .book.figures import type_one_rates as type_one_rates
+from .book.learning import learning_curves as learning_curves
 from .book.live import live_answer as live_answer
 from .book.live import live_panel as live_panel
 from .book.moving import interval_and_pairs as interval_and_pairs
 from .book.moving import key_slice as key_slice
 from .book.moving import map_reader as map_reader
+from .book.moving import name_the_lesion as name_the_lesion
 from .book.moving import phase_order as phase_order
 from .book.moving import quadrants as quadrants
 from .book.moving import similarity_space as similarity_space

@@ -168,7 +168,7 @@ OF_LILNET = [  # what `test_wrong_answers` asks of the checkers of LiLNet's two 
     ("five_means", lambda f: readings(f) * f[0].size, "Those are sums"),
     ("aggregated", lambda j: j.reshape(5, -1, 5).mean(axis=(0, 2)), "You average every joint label of a class"),
     ("aggregated", lambda j: j.reshape(5, 5, -1).mean(axis=(0, 1)), "a class's labels lie 5 c to 5 c + 4"),
-    ("aggregated", lambda j: np.sum([j[i, i::5] for i in range(5)], axis=0), "That is the sum over transforms"),
+    ("aggregated", lambda j: np.sum([j[i, i::5] for i in range(5)], axis=0), "That is the sum over readings"),
     ("aggregated", lambda j: j[0, ::5], "That is the whole map alone"),
     ("in_a_row", lambda m, a, b: np.concatenate([a, b]), "the first stage has no part in them"),
     ("in_a_row", lambda m, a, b: m * np.concatenate([a, b]), "needs the chance of being benign"),
@@ -182,3 +182,10 @@ OF_LILNET = [  # what `test_wrong_answers` asks of the checkers of LiLNet's two 
     ),
     ("kappa", lambda c: 1 - (1 - agreeing(c).mean()) / (1 - 1 / c.shape[1]), "how often each answer is given"),
 ]
+
+
+def factor_of(right, patient, of=np.sum, centred=True):
+    """A design effect, from what `of` makes of each patient's residuals."""
+    residual = right - right.mean() * centred
+    each = [of(residual[patient == one]) for one in np.unique(patient)]
+    return np.square(each).sum() / np.square(residual).sum()

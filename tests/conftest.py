@@ -1,8 +1,11 @@
 """What the tests share: no network, caches in a folder that goes away, small data, a small encoder, a browser."""
 
 import os
+import resource
 import shutil
+import signal
 import tempfile
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from hypothesis import settings
 _HOME = tempfile.TemporaryDirectory(prefix="livervlm-tests-")
 os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=f"{_HOME.name}/hf", LIVERVLM_CACHE=f"{_HOME.name}/cache")
 os.environ["OMP_NUM_THREADS"] = "1"  # threads on small tensors, and beside other work, only wait for one another
-for _name in ("LIVERVLM_PROFILE", "LIVERVLM_DATA", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+for _name in ("LIVERVLM_PROFILE", "LIVERVLM_DATA", "LIVERVLM_LIVE_URL", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
     os.environ.pop(_name, None)
 
 settings.register_profile("house", deadline=None, max_examples=30)
@@ -49,6 +52,18 @@ def make_toy(size: int = 16, phases=("NC", "ART", "PV"), groups: int = 5, seed: 
         mask_names=("lesion", "scar"),
         source={"kind": "toy"},
     )
+
+
+@contextmanager
+def small_disk(most: int):
+    """No file may grow over `most` bytes: an error of the system while a file is written, as of a full disk."""
+    capped, deaf = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, capped[1]))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, capped)
+        signal.signal(signal.SIGXFSZ, deaf)
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +108,15 @@ def tiny_encoder(monkeypatch):
         return encoders.ImageEncoder(body, 8)
 
     monkeypatch.setitem(encoders.ENCODERS, "resnet18", build)
+    with joblib.parallel_config("sequential"):
+        yield
+
+
+@pytest.fixture
+def one_process():
+    """What would start processes does its work in this one."""
+    import joblib
+
     with joblib.parallel_config("sequential"):
         yield
 

@@ -18,7 +18,9 @@ import_torchvision()
 import open_clip  # noqa: E402  once torchvision stands
 import transformers  # noqa: E402
 
-CLIP, PUBMEDCLIP, BIOMEDCLIP, MEDCLIP = (spec.repository for spec in BASELINES.values())
+CLIP, PUBMEDCLIP, BIOMEDCLIP, MEDCLIP = (
+    BASELINES[name].repository for name in ("clip", "pubmedclip", "biomedclip", "medclip")
+)
 BIOMEDBERT = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract"
 REPOSITORIES = (CLIP, PUBMEDCLIP, BIOMEDCLIP, MEDCLIP, BIOMEDBERT, MEDCLIP_TEXT, MEDCLIP_VISION)
 CLASSES, PHASES = ("CYST", "FNH", "HCC", "HEM"), ("NC", "ART", "PV")

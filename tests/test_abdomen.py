@@ -219,7 +219,7 @@ def test_no_two_patients_are_alike(patients):
 
 def test_there_are_healthy_patients_and_such_with_several_lesions(monkeypatch):
     drawn = []
-    monkeypatch.setattr(module, "_with_lesions", lambda patient, rng, kinds, *_: drawn.append(kinds) or patient)
+    monkeypatch.setattr(module, "place_lesions", lambda patient, rng, kinds, *_: drawn.append(kinds) or patient)
     many = draw_abdomens(1, 300)
     rates, counts = finding_rates(), np.bincount([len(k) for k in drawn], minlength=4) / 300
     assert counts == pytest.approx([rates[f"liver lesions {k}"] for k in range(4)], abs=0.09)

@@ -1,19 +1,15 @@
 """The benchmarks: what they write, and that the page of the book shows it."""
 
 import json
-import sys
 from pathlib import Path
 
+import bench
 import numpy as np
 import pytest
+import small_network
+from common import Figure, in_turn
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import bench  # noqa: E402
-import small_network  # noqa: E402
-from common import Figure, in_turn  # noqa: E402
-
 RESULTS = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
 
 
@@ -65,6 +61,14 @@ def test_a_failure_keeps_the_last_figures_and_is_told_at_the_end(tmp_path, monke
     with pytest.raises(SystemExit, match="failed, and their last figures stay: training, size"):
         bench.main(["training", "size"])
     assert json.loads((tmp_path / "results.json").read_text()) == RESULTS
+
+
+def test_of_damaged_inputs_each_was_read_or_refused():
+    found = json.loads((ROOT / "benchmarks" / "fuzz.json").read_text(encoding="utf-8"))
+    assert found["inputs"] >= 3000
+    assert found["counts"]["read"] + found["counts"]["refused"] == found["inputs"]
+    assert {name for name, n in found["counts"].items() if n} == {"read", "refused"}
+    assert sum(sum(counts.values()) for counts in found["formats"].values()) == found["inputs"]
 
 
 def test_the_plan_of_the_small_network_shows_what_its_records_say():

@@ -1,20 +1,16 @@
 """The converter of the book's chapters into notebooks, and the stubs of its exercises."""
 
-import sys
 from pathlib import Path
 
 import nbformat
+import notebooks
+import pages
 import pytest
+import stubs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
-
-import notebooks  # noqa: E402
-import pages  # noqa: E402
-import stubs  # noqa: E402
-
 FRONT = "---\nfile_format: mystnb\nkernelspec: {name: python3, display_name: Python 3}\n---\n\n"
 CODE = "```{code-cell} ipython3\nx = 1\n```\n"
 SITE = "https://owner.github.io/name/book"
@@ -110,6 +106,15 @@ def test_figure_cell_gets_its_caption_below(tmp_path):
     assert text.source == "[Fig. 1](#fig-x)"
     assert (code.source, dict(code.metadata)) == ("x = 1", {})
     assert caption.source == '<a id="fig-x" name="fig-x"></a>\n**Fig. 1** See $x$.'
+
+
+def test_a_caption_of_a_table_stands_below_its_cell(tmp_path):
+    source = (
+        "```{code-cell} ipython3\n---\ncaption: [One., Two.]\n---\nx = 1\n```\n\n:::{table} Three.\n| a |\n| - |\n:::"
+    )
+    code, caption, table = cells(tmp_path, source)
+    assert (code.source, dict(code.metadata), caption.source) == ("x = 1", {}, "*One.*\n\n*Two.*")
+    assert table.source == "*Three.*\n\n| a |\n| - |"
 
 
 def test_numbers_run_through_the_book(tmp_path):

@@ -1,23 +1,23 @@
 """The book's tools beside the converter: the install cell, the page checker, the move to a new address."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import check_pages
+import home
 import nbformat
+import notebooks
+import pages
 import pytest
 from nbclient import NotebookClient
 
+import livervlm
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
-
-import check_pages  # noqa: E402
-import home  # noqa: E402
-import notebooks  # noqa: E402
-import pages  # noqa: E402
-
 # -- The install cell ----------------------------------------------------------------------------------------
 
 
@@ -27,7 +27,7 @@ def install_cell():
     return cell
 
 
-def test_install_cell_does_nothing_outside_colab(tmp_path):
+def test_install_cell_does_nothing_where_the_package_is(tmp_path):
     notebook = nbformat.v4.new_notebook(cells=[install_cell()])
     NotebookClient(notebook, skip_cells_with_tag="", resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert notebook.cells[0].execution_count == 1
@@ -35,17 +35,47 @@ def test_install_cell_does_nothing_outside_colab(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_install_cell_on_colab_changes_no_version(monkeypatch):
-    calls = []
+@pytest.fixture
+def bare(monkeypatch):
+    """No livervlm; returns what pip is called with, and takes the status that it ends with."""
+    calls, status = [], [0]
+
+    class Pip:
+        stdout = "Collecting livervlm\n", "error: no such tag\n"
+
+        def __init__(self, command, **_):
+            calls.append(command)
+
+        def wait(self):
+            return status[0]
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(subprocess, "Popen", Pip)
+    return calls, status
+
+
+def test_install_cell_on_colab_installs_its_version_and_changes_no_other(bare, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "google.colab", object())
-    monkeypatch.setattr(subprocess, "run", lambda command, **options: calls.append((command, options)))
     exec(install_cell().source, {})
-    [(command, options)] = calls
+    [command] = bare[0]
     assert command[:4] == [sys.executable, "-m", "pip", "install"]
     assert command[command.index("--upgrade-strategy") + 1] == "only-if-needed"
-    assert command[-1] == "git+" + pages.Book(ROOT).repository
+    assert command[-1] == f"livervlm[studies] @ git+{pages.Book(ROOT).repository}@v{livervlm.__version__}"
     assert not any("==" in word or word in ("-U", "--upgrade") for word in command)
-    assert options == {"check": True}
+    assert capsys.readouterr().out == "Installing livervlm, about a minute ..\n"
+
+
+def test_install_cell_says_what_to_do(bare, monkeypatch):
+    with pytest.raises(
+        SystemExit, match=r'not installed where this notebook runs: pip install "livervlm\[studies\] @ git'
+    ):
+        exec(install_cell().source, {})
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    bare[1][0] = 1
+    with pytest.raises(
+        SystemExit, match=r"run this cell again, or read what it says:\nCollecting livervlm\nerror: no such"
+    ):
+        exec(install_cell().source, {})
 
 
 # -- The page checker ----------------------------------------------------------------------------------------

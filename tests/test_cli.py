@@ -77,11 +77,19 @@ def test_a_model_is_trained_asked_and_scored(here, capsys):
     assert "not for diagnosis" in capsys.readouterr().out
     answers = pd.read_csv("answers.csv")
     toy = LesionSet.load("toy.safetensors")
-    assert list(answers.columns) == ["slice", "patient", "answer", "p_CYST", "p_FNH", "p_HCC", "p_HEM"]
+    assert list(answers.columns) == ["slice", "lesion", "patient", "answer", "p_CYST", "p_FNH", "p_HCC", "p_HEM"]
+    assert answers["lesion"].isna().all()  # this set does not tell
     assert np.array_equal(answers["patient"], toy.patient)
     prob = answers.filter(like="p_")
     assert prob.sum(axis=1).to_numpy() == pytest.approx(np.ones(40), abs=3e-4)
     assert (prob.idxmax(axis=1).str[2:] == answers["answer"]).mean() > 0.95  # but for ties after rounding
+
+    patients = pd.read_csv("answers.patients.csv")
+    assert list(patients.columns) == ["patient", "slices", "answer", "p_CYST", "p_FNH", "p_HCC", "p_HEM"]
+    assert patients["slices"].tolist() == [2] * 20
+    means = prob.groupby(toy.patient).mean()
+    np.testing.assert_allclose(patients.filter(like="p_"), means, atol=1.01e-4)
+    assert patients["patient"].tolist() == means.index.tolist()
 
     assert run("evaluate toy.safetensors --model model") == 0
     said = capsys.readouterr().out
@@ -167,7 +175,7 @@ def test_import_reads_a_manifest_as_the_readme_says(here, capsys):
     assert b"Doe" not in (here / "mine.safetensors").read_bytes()
     bad(here, capsys, "import studies.csv --out mine2.safetensors --groups 3", "too few patients for 3 groups")
     (here / "studies.csv").write_text("\n".join([*lines[:-1], lines[-1].replace("HCC", "HCCC")]))
-    bad(here, capsys, "import studies.csv --out new.safetensors", r"row 5: label 'HCCC' is not in the classes")
+    bad(here, capsys, "import studies.csv --out new.safetensors", r"row 5: label is not in the classes .*; is it HCC\?")
 
 
 def bad(folder, capsys, line, message):
@@ -231,6 +239,9 @@ def test_data_that_cannot_be_used_are_one_line(command, model, here, capsys):
             "its phases are NC, PV; the model in model was trained on NC, ART, PV",
         ),
         ("predict model two.safetensors --out a.csv", "its phases are NC, PV"),
+        ("predict model named.safetensors --out a.csv", "its classes are A, B, C, D, the model's are CYST"),
+        ("phantom --out notes.csv --size 24", "already there, and no data set of this program"),
+        ("predict model toy.safetensors --out one.safetensors", "already there, and not written by this command"),
         ("predict none toy.safetensors --out a.csv", "not the config of a saved model"),
         ("predict model toy.safetensors --out model", "model"),
         ("predict model toy.safetensors --out toy.safetensors/a.csv", "toy.safetensors"),
@@ -242,6 +253,7 @@ def test_what_does_not_fit_is_one_line(line, message, model, here, toy, capsys):
     toy.subset(toy.group == 1).save("one.safetensors")
     make_toy(phases=("NC", "PV")).save("two.safetensors")
     replace(toy, classes=tuple("ABCD")).save("named.safetensors")
+    (here / "notes.csv").write_text("patient,label\n")
     bad(here, capsys, line, message)
 
 

@@ -108,7 +108,7 @@ def test_classes_together_are_what_brute_force_finds(sizes, data):
 
 def test_a_work_space_of_any_size_changes_nothing(monkeypatch):
     whole = counts_behind(57.23, 20.64, SLICES["HCC"])
-    monkeypatch.setattr(module, "_CHUNK", 100)
+    monkeypatch.setattr(module, "CHUNK", 100)
     assert len(whole) == 18
     assert counts_behind(57.23, 20.64, SLICES["HCC"]).tolist() == whole.tolist()
 

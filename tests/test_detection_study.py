@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from livervlm.analyses.detection import cohorts
 from livervlm.analyses.detection.cohorts import Cohort, teaching_data, true_boxes
 from livervlm.analyses.detection.scans import HEALTHY, PHASES, BoxedScan, boxed, teaching_slices
 from livervlm.base.paths import data_file
@@ -71,17 +72,19 @@ def test_the_truth_finds_itself(studies):
 def test_the_shipped_detector_was_not_taught_on_what_is_judged():
     folder = data_file("detector")
     detector, told = Detector.from_pretrained(folder), read_card(folder)["provenance"]
-    assert (detector.phases, detector.size) == (PHASES, Cohort(0).size)
+    assert (detector.phases, detector.size) == (PHASES, Cohort().size)
     assert told["use"] == "detection development"
     assert told["command"].startswith("python -m livervlm.analyses.detection --model")
     assert told["taught on"] == "a phantom, no patient"
 
 
-def test_a_record_keeps_every_box_and_what_they_say(tmp_path, empty_cache):
-    cohort = Cohort(0, "detection development", studies=2, tested=2, size=SIZE, epochs=1)
+def test_a_record_keeps_every_box_and_what_they_say(tmp_path, empty_cache, monkeypatch):
+    monkeypatch.setitem(cohorts.ROWS, "small, Lite0", cohorts.Row(SIZE, "efficientnet_lite0"))
+    cohort = Cohort("small, Lite0", use="detection development", studies=2, tested=2, epochs=1)
     write_record(cohort.path(tmp_path), cohort.record())
-    record = read_record(tmp_path / "cohort000.json")
+    record = read_record(tmp_path / "cohort000-small-lite0.json")
     assert record["settings"]["studies"] == 2
+    assert record["settings"]["trunk"] == "efficientnet_lite0"
     assert len(record["losses"]) == 1
     assert set(record["boxes"]["found"]) >= {"patient", "slice", "x0", "score", "liver"}
     true = record["boxes"]["true"]

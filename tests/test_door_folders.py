@@ -24,6 +24,20 @@ def content(path) -> np.ndarray:
     return sitk.GetArrayFromImage(read_volume(path))
 
 
+def test_a_number_behind_a_folder_is_a_series_and_a_name_of_that_very_kind_a_folder(tmp_path):
+    for n, time in enumerate(("101700", "101500", "101600")):
+        series(tmp_path / "ct" / str(n), HU + 10 * n, SeriesInstanceUID=f"1.2.{n}", AcquisitionTime=time)
+    read = [content(tmp_path / f"ct#{n}") for n in (1, 2, 3)]
+    assert all(np.array_equal(one, HU + more) for one, more in zip(read, (10, 20, 0), strict=True))
+    reading = Reading()
+    read_volume(tmp_path / "ct#2", reading=reading)
+    assert "series 2 of the 3 in its folder, in the order of time" in reading.assumed
+    shutil.copytree(tmp_path / "ct", tmp_path / "ct#1")
+    fails("3 DICOM series, of 8 and 8 and 8 slices", read_volume, tmp_path / "ct#1")
+    one = next((tmp_path / "ct" / "0").iterdir())
+    fails("only a folder has several", read_volume, f"{one}#1")
+
+
 def rewrite(file, **tags) -> None:
     made = pydicom.dcmread(file)
     for name, value in tags.items():
@@ -165,7 +179,10 @@ def test_two_volumes_at_the_same_places_are_told_apart(folder, tags):
     for file, hu in zip(sorted(folder.iterdir()), HU + 30, strict=True):
         z = float(pydicom.dcmread(file).ImagePositionPatient[2])
         slice_file(folder / f"b{file.name}", hu, z, **{"SeriesInstanceUID": "1.2.3.4", "AcquisitionNumber": 1, **tags})
-    fails("its slices differ in .*: 8 and 8 slices; put each in its own folder", read_volume, folder)
+    fails("its slices differ in .*: 8 and 8 slices; name one, as FOLDER#1 for the first", read_volume, folder)
+    read = [content(f"{folder}#{n}") for n in (1, 2)]
+    assert sorted(float(one.mean()) for one in read) == pytest.approx([HU.mean(), HU.mean() + 30])
+    fails("series 3 was asked for; the folder has 2", read_volume, f"{folder}#3")
     assert [len(one.frames) for one in sort_folder(folder).series] == [8, 8]
 
 

@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 from door_files import SPACING, edit, fails, hounsfield, pydicom, series
+from test_door_masks import segmentation
 
 from livervlm import cli
 from livervlm.studies.files import read_study
-from livervlm.studies.manifest import import_studies
+from livervlm.studies.manifest import ImportReport, import_studies
 from livervlm.studies.reading import Reading
 
+pytestmark = pytest.mark.usefixtures("one_process")
 SHAPE = (10, 40, 44)
 TIMES = {"NC": "100000", "ART": "100200", "PV": "100230"}
 z, y, x = np.indices(SHAPE)
@@ -42,7 +44,7 @@ def write_mask(file, mask) -> None:
 
 def table(folder, **cells):
     row = {"patient": "a", "label": "HCC", **{p: p for p in TIMES}, "mask": "mask.nii.gz", "group": 1, **cells}
-    pd.DataFrame([row, {**row, "patient": "b"}]).to_csv(folder / "t.csv", index=False)
+    pd.DataFrame([row]).to_csv(folder / "t.csv", index=False)
     return folder / "t.csv"
 
 
@@ -54,11 +56,10 @@ def change(folder, **tags) -> None:
 
 
 def test_a_study_without_contradictions(scans):
-    readings = {}
-    lesions = import_studies(table(scans), 16, progress=False, readings=readings)
-    assert len(lesions) == 2 * int(LESION.any(axis=(1, 2)).sum())
-    assert [row.doubts for row in readings.values()] == [[], []]
-    assert sorted(readings) == [2, 3]
+    report = ImportReport()
+    lesions = import_studies(table(scans), 16, progress=False, report=report)
+    assert len(lesions) == int(LESION.any(axis=(1, 2)).sum())
+    assert [(one.row, one.said.lines()) for one in report.lesions] == [(2, [])]
 
 
 CONTRADICTIONS = {
@@ -79,7 +80,7 @@ def test_phases_that_contradict_each_other(scans, words, capsys):
     with pytest.warns(UserWarning, match=words):
         read_study({p: scans / p for p in TIMES}, scans / "mask.nii.gz")
     assert cli.main(["import", str(table(scans)), "--out", str(scans / "o.st"), "--size", "16", "--accept-doubts"]) == 0
-    assert re.search(f"rows 2-3: doubt: {words}", capsys.readouterr().out)
+    assert re.search(f"row 2: doubt: {words}", capsys.readouterr().out)
 
 
 def test_one_scan_as_two_files_is_known_by_its_noise(scans):
@@ -104,17 +105,17 @@ def test_pieces_and_labels_of_a_row(scans):
     fails("row 2: mask of PV: labels 1, 2 in one mask", import_studies, table(scans), 16, progress=False)
     slices = [int(m.any(axis=(1, 2)).sum()) for m in (LESION, SECOND)]
     for value, n in zip((1, "2.0"), slices, strict=True):
-        assert len(import_studies(table(scans, mask_value=value), 16, progress=False)) == 2 * n
+        assert len(import_studies(table(scans, mask_value=value), 16, progress=False)) == n
     write_mask(scans / "mask.nii.gz", both > 0)
     fails("row 2: mask of PV: 2 pieces that do not touch", import_studies, table(scans), 16, progress=False)
     for piece, n in ((1, slices[0]), (2, slices[1]), ("each", sum(slices))):
         lesions = import_studies(table(scans, piece=piece), 16, progress=False)
-        assert len(lesions) == 2 * n
+        assert len(lesions) == n
         shown = lesions.mask("lesion")[:, 2].mean(axis=(1, 2))
         assert shown.max() < 0.6  # of a ROI 1.5 times as wide: one piece fills each
         assert np.median(shown) > 0.1
     whole = import_studies(table(scans, piece=0), 16, progress=False)
-    assert len(whole) == 2 * int((LESION | SECOND).any(axis=(1, 2)).sum())
+    assert len(whole) == int((LESION | SECOND).any(axis=(1, 2)).sum())
     fails("piece: write 1 for the largest", import_studies, table(scans, piece="-2"), 16)
 
 
@@ -131,17 +132,17 @@ def test_a_soft_map_in_a_row(scans):
 def test_what_is_taken_for_granted_is_said(scans, capsys):
     scan = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(scans / "ART")))
     sitk.WriteImage(scan[2:, 1:, :], scans / "art.nii.gz")
-    readings = {}
-    lesions = import_studies(table(scans, ART="art.nii.gz"), 16, progress=False, readings=readings)
-    assert readings[2].lines() == ["assumed: ART: resampled (linear) onto the grid of PV"]
-    row = {"patient": "c", "label": "HCC", **{p: p for p in TIMES}, "box": "3:8,11:26,15:28", "group": 1}
+    report = ImportReport()
+    lesions = import_studies(table(scans, ART="art.nii.gz"), 16, progress=False, report=report)
+    assert report.lesions[0].said.lines() == ["assumed: ART: resampled (linear) onto the grid of PV"]
+    row = {"patient": "a", "label": "HCC", **{p: p for p in TIMES}, "box": "3:8,11:26,15:28", "group": 1}
     pd.concat([pd.read_csv(table(scans)), pd.DataFrame([row])]).to_csv(scans / "t.csv", index=False)
     arguments = ["import", str(scans / "t.csv"), "--out", str(scans / "o.st"), "--size", "16"]
     assert cli.main(arguments) == 0
     said = capsys.readouterr().out.splitlines()
-    assert "rows 2-3: left out: its mask, as other rows have a box: the set has no masks" in said
+    assert "the set has no masks: row 2 gave one, but row 3 a box" in said
     box = "the box is in voxels of PV turned upright, from the feet, the front and the right"
-    assert f"row 4: assumed: {box}" in said
+    assert f"row 3: assumed: {box}" in said
     assert len(lesions.mask_names) == 1
 
 
@@ -153,3 +154,15 @@ def test_a_scan_is_not_overwritten(scans, capsys):
     assert (scans / "mask.nii.gz").read_bytes() == before
     assert cli.main([*arguments, str(scans / "o.st")]) == 0
     assert cli.main([*arguments, str(scans / "o.st")]) == 0  # a set may be made anew
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({"PatientID": "P2"}, "the mask is of another patient than PV"),
+        ({"FrameOfReferenceUID": "1.7"}, "the mask was drawn in another frame of reference than PV"),
+    ],
+)
+def test_a_mask_of_another_scan_is_doubtful(scans, tags, words):
+    segmentation(scans / "seg.dcm", [LESION], **tags)
+    fails(f"row 2: mask of PV: {words}", import_studies, table(scans, mask="seg.dcm"), 16, progress=False)

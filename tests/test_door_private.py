@@ -1,5 +1,6 @@
 """Nobody is named: identifiers in every tag, name and cell, and all that is printed, warned of or written."""
 
+import io
 import logging
 import re
 import traceback
@@ -16,9 +17,10 @@ from test_door_masks import contours, segmentation
 
 from livervlm import cli
 from livervlm.base.errors import InputError
-from livervlm.studies.manifest import import_studies
+from livervlm.studies.manifest import ImportReport, import_studies
 from livervlm.studies.reading import Reading
 
+pytestmark = pytest.mark.usefixtures("one_process")
 SECRET = re.compile(r"Meier|Anna|471103|19500229|2\.25\.471103", re.IGNORECASE)
 SHAPE = (12, 30, 32)  # of the masks of `test_door_masks`
 PHASES = ("NC", "ART", "PV")
@@ -87,17 +89,17 @@ def table(folder, row):
 def said(folder, row, capfd, caplog, **more) -> str:
     """All that anybody could read after an import: the error, its chain, warnings, logs, both streams, the report."""
     caplog.clear()
-    readings, texts = {}, []
+    report, texts = ImportReport(), []
     caplog.set_level(logging.DEBUG)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
-            lesions = import_studies(table(folder, row), 16, readings=readings, **more)
+            lesions = import_studies(table(folder, row), 16, report=report, **more)
             lesions.save(folder / "set.safetensors")
             texts.append((folder / "set.safetensors").read_bytes().decode("latin-1"))
         except InputError as error:
             texts += ["".join(traceback.format_exception_only(error)), repr(error.__cause__)]
-    texts += [str(w.message) for w in warned] + [line for r in readings.values() for line in r.lines()]
+    texts += [str(w.message) for w in warned] + [repr(report)]
     return "\n".join([*texts, *capfd.readouterr(), caplog.text]).replace(str(folder), "")
 
 
@@ -167,6 +169,21 @@ def test_no_message_names_anybody(cohort, what, damage, capfd, caplog):
     damage(next(folder.glob("Meier*")), row)
     text = said(folder, row, capfd, caplog, accept_doubts=True)
     assert not SECRET.search(text), text[-600:]
+
+
+def test_a_file_without_permission_names_nobody(cohort, capfd, caplog, monkeypatch):
+    folder, row = cohort
+    opened = io.open
+
+    def refusing(file, *args, **kwargs):
+        if str(file).endswith("Anna.nii.gz"):
+            raise PermissionError(13, "Permission denied", str(file))
+        return opened(file, *args, **kwargs)
+
+    monkeypatch.setattr("builtins.open", refusing)
+    text = said(folder, row, capfd, caplog)
+    assert "row 2: mask of PV: no permission to read it" in text
+    assert not SECRET.search(text)
 
 
 def test_the_command_line_names_nobody(cohort, capfd):

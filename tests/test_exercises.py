@@ -1,9 +1,9 @@
 """The exercises of the book: every solution passes, every stub and what no answer may be is told in words."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
+import pages
 import pytest
 import torch
 from answers import bootstrap, by_cohort, falling, judged, stepped, unit
@@ -22,10 +22,6 @@ from livervlm.models.tiny_clip import info_nce
 from livervlm.scans import windowing
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
-
-import pages  # noqa: E402
-
 SOURCES = pages.Book(ROOT).sources
 EXERCISES = [exercise for source in SOURCES for exercise in source.exercises]
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)

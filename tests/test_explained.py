@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import make_toy
 from scipy.ndimage import binary_dilation
 from torch import nn
 
 from livervlm.analyses.explained import __main__ as command
-from livervlm.analyses.explained import faithfulness, networks, read_records, record_table
+from livervlm.analyses.explained import examples, faithfulness, networks, read_records, record_table
 from livervlm.analyses.explained.maps import baseline_maps, ceiling_scores, examine, score_maps, true_class_maps
 from livervlm.analyses.explained.patients import Counterfactuals, load_counterfactuals
 from livervlm.base.compat import import_torchvision
@@ -197,6 +198,23 @@ def test_baselines_know_what_they_should(patients):
     assert mean.loc["edge", "rim"] > 1.3 > 1 > mean.loc["edge", "middle"]
     assert 0.8 < mean.loc["lesion", "noise"] < 1.25
     assert (mean["ceiling"] > mean["noise"]).all()
+
+
+def test_the_chapters_network_is_the_shipped_one_or_one_that_reads_the_data():
+    toy, shipped = make_toy(size=32), networks.shipped_network()
+    assert networks.network_for(toy).config == shipped.config
+    two = dataclasses.replace(toy, hu=toy.hu[:, :2], masks=toy.masks[:, :2], phases=toy.phases[:2])
+    assert networks.network_for(two).config.phases == two.phases
+
+
+def test_examples_are_a_slice_of_each_class_with_most_of_its_parts():
+    toy = make_toy()
+    last = np.flatnonzero(toy.label == 2)[-1]
+    toy.masks[last, 0, 5:9, 5:9] |= 2
+    assert [toy.label[row] for row in examples(toy)] == [0, 1, 2, 3]
+    assert examples(toy)[2] == last
+    bare = dataclasses.replace(toy, masks=None, mask_names=())
+    assert examples(bare)[2] == np.flatnonzero(toy.label == 2)[0]
 
 
 def test_permuted_labels_go_by_patient():

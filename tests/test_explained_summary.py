@@ -10,6 +10,7 @@ from livervlm.analyses.explained import (
     localisation,
     read_records,
     record_table,
+    sentences_told,
 )
 from livervlm.base.errors import InputError
 from livervlm.runs.records import SCHEMA, write_record
@@ -106,3 +107,29 @@ def test_parts_of_one_patient_that_are_ranked_as_the_falls_rank_them():
     assert found.loc["model 1", "sd"] == 1.0
     both = faithfulness_within_patients(pd.concat([ours, other]))
     assert both.loc["model 1", ["mean", "sd"]].tolist() == [0.0, 0.0]  # the networks of a patient are averaged first
+
+
+def test_a_sentence_holds_where_the_part_is_found_and_missed():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(scale=0.1, size=(4, 40))
+    noise -= noise.mean(axis=1, keepdims=True)
+    lesion = made_up("model 1", 0, noise[0], 2 + noise[0]).assign(part="lesion")
+    table = pd.concat(
+        [
+            lesion,
+            made_up("model 1", 0, noise[0], 0.5 + noise[1], 2 + noise[2]),
+            made_up("untrained", 0, noise[0], np.nan, 1 + noise[3]),
+            made_up("model 1", 0, noise[0], -0.5 + noise[1], 2 + noise[2]).assign(part="capsule"),
+            made_up("untrained", 0, noise[0], np.nan, 1 + noise[3]).assign(part="capsule"),
+            made_up("model 1", 0, noise[0], np.nan, 1 + noise[2]).assign(part="edge"),
+            made_up("untrained", 0, noise[0], np.nan, 1 + noise[3]).assign(part="edge"),
+        ]
+    )
+    told = sentences_told(table, {part: ("FNH", part) for part in ("scar", "capsule", "edge")})
+    assert told["holds"].tolist() == [True, False, False]
+    assert told.loc["scar", "fall, %"].startswith("25 (")
+    assert told.loc["capsule", "fall, %"].startswith("-25 (")
+    assert told.loc["edge", "fall, %"] == "-"
+    half = 2.0227 * noise[2].std(ddof=1) / np.sqrt(40)
+    mean = 2 + noise[2].mean()
+    assert told.loc["scar", "found, model 1"] == f"{mean:.2f} ({mean - half:.2f} to {mean + half:.2f}), n = 40"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import CLASSES
 from torch import nn
 
 from livervlm.base.compat import import_torchvision
@@ -15,7 +16,7 @@ from livervlm.models.settings import Config
 
 import_torchvision()
 
-CLASSES, PHASES = ("CYST", "FNH", "HCC", "HEM"), ("NC", "ART", "PV")
+PHASES = ("NC", "ART", "PV")
 
 
 def model_with(head="text", **changes):

@@ -161,6 +161,14 @@ def test_a_file_with_parts_that_do_not_fit_is_refused_by_its_name(saved, toy, ch
     assert str(saved) in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, "HCC", ""])
+def test_names_that_are_no_json_are_one_line(saved, toy, text):
+    texts = {name: json.dumps(getattr(toy, name)) for name in TEXTS} | {"classes": text}
+    save_file(load_file(saved), saved, {"format": FORMAT, **texts})
+    with pytest.raises(InputError, match="its names and notes are no JSON"):
+        LesionSet.load(saved)
+
+
 def test_mask_gives_its_own_bit(toy):
     assert toy.mask("lesion")[0, 0].sum() == 64
     assert np.array_equal(np.argwhere(toy.mask("scar")[5, 1]), [[8, 8]])
@@ -213,6 +221,8 @@ def test_groups_need_enough_patients():
         assign_groups(label, patient, 3)
     with pytest.raises(InputError, match="at least 2"):
         assign_groups(label, patient, 1)
+    with pytest.raises(InputError, match="the rarest class has 1; give it more patients, or leave it out"):
+        assign_groups(label, np.array([1, 2, 3, 4, 4, 4]), 2)
 
 
 def test_window_maps_its_ends_and_middle_and_clips():

@@ -242,7 +242,7 @@ def learned(lesions) -> float:
     """Share of right answers for patients that were not trained on."""
     train, test = (np.flatnonzero(where) for where in (lesions.group > 2, lesions.group <= 2))
     settings = LiLNetSettings(lesions.classes, "resnet10_narrow")
-    model, loss = train_lilnet(lesions, train, settings, 25, progress=False)
+    model, loss = train_lilnet(lesions, train, settings, 60, progress=False)
     assert loss[-1] < loss[0]
     return float((slice_probabilities(model, lesions, test).argmax(axis=1) == lesions.label[test]).mean())
 

@@ -13,9 +13,9 @@ from livervlm.base.paths import data_file
 from livervlm.evaluation.patients import PatientAnswers
 from livervlm.models.lilnet import LiLNet
 from livervlm.models.saved import read_card
-from livervlm.phantom.centres import CLASSES
 from livervlm.runs.methods.method import Fitted
 from livervlm.runs.records import write_record
+from livervlm.scans.conventions import LILNET_CLASSES
 
 SEED = Path(__file__).resolve().parents[2] / "shared" / "seeds" / "lilnet_natcomm_2024.txt"
 
@@ -42,7 +42,7 @@ def test_every_row_answers_for_every_patient_of_every_pool(records):
             found = summary.answers(record, name, pool)
             assert len(found.prob) == len(counts), "one patient of each class"
             assert np.allclose(found.prob.sum(axis=1), 1, atol=5e-3)
-            assert [CLASSES[label] for label in found.label] == list(counts)
+            assert [LILNET_CLASSES[label] for label in found.label] == list(counts)
 
 
 def test_both_phases_are_the_mean_of_each_alone(records):
@@ -60,6 +60,17 @@ def test_a_cohort_is_taught_and_tested_on_other_patients_of_the_same_tables(smal
     diameters = [set(one.patients["diameter_mm"].dropna()) for one in (taught, early, tested)]
     assert diameters[0] == diameters[1], "the same patients, in other years"
     assert not diameters[0] & diameters[2]
+
+
+def test_a_crop_of_one_size_shows_the_same_patients(small):
+    for own, crop in (
+        (small.taught_on(), small.taught_on(field=cohorts.CROP)),
+        (small.tested_on("HN"), small.tested_on("HN", cohorts.CROP)),
+    ):
+        assert crop.patients.equals(own.patients)
+        assert np.array_equal(crop.lesions.label, own.lesions.label)
+        assert np.allclose(crop.lesions.spacing[..., 1:] * small.size, 157, atol=0.5)
+        assert len(np.unique(own.lesions.spacing[..., 1])) > 1
 
 
 def test_what_is_shown_is_as_much_for_all(small, monkeypatch):
@@ -83,11 +94,11 @@ def test_what_is_shown_is_as_much_for_all(small, monkeypatch):
 def of(label, answer, sure=0.7) -> PatientAnswers:
     prob = np.full((len(label), 6), (1 - sure) / 5)
     prob[np.arange(len(label)), answer] = sure
-    return PatientAnswers(np.array(label), prob, np.arange(len(label)), CLASSES)
+    return PatientAnswers(np.array(label), prob, np.arange(len(label)), LILNET_CLASSES)
 
 
 def test_known_values():
-    at = {name: place for place, name in enumerate(CLASSES)}
+    at = {name: place for place, name in enumerate(LILNET_CLASSES)}
     label = [at["HCC"]] * 4 + [at["CYST"]]
     found = of(label, [at["HCC"], at["HCC"], at["HCC"], at["FNH"], at["HEM"]])
     assert summary.recall(found) == pytest.approx(100 * (0.75 + 0) / 2)
@@ -194,4 +205,4 @@ def test_the_network_that_the_book_ships_was_taught_on_patients_whom_nobody_judg
     card = read_card(data_file("lilnet"))
     assert card["provenance"]["use"] == "centres development"
     assert not card["provenance"]["commit"].endswith("dirty")
-    assert LiLNet.from_pretrained(data_file("lilnet")).settings.classes == CLASSES
+    assert LiLNet.from_pretrained(data_file("lilnet")).settings.classes == LILNET_CLASSES

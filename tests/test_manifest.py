@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livervlm.base.errors import InputError
 from livervlm.scans.lesions import LesionSet
 from livervlm.scans.rois import extract_rois
 from livervlm.scans.study import Study
@@ -18,12 +17,14 @@ sitk = pytest.importorskip("SimpleITK", reason="SimpleITK (the extra `studies`) 
 from small_scans import PHASES, fails, liver_study  # noqa: E402  after the skip
 
 from livervlm.studies.files import read_study, write_study  # noqa: E402  after the skip
-from livervlm.studies.manifest import import_studies, parse_box  # noqa: E402  after the skip
+from livervlm.studies.manifest import ImportReport, import_studies  # noqa: E402  after the skip
+from livervlm.studies.table import listed, parse_box  # noqa: E402  after the skip
 from livervlm.studies.volumes import read_mask, read_volume  # noqa: E402  after the skip
 
 REAL = Path(__file__).parents[2] / "shared" / "realdata" / "totalsegmentator_example"
 LIVER = 5  # TotalSegmentator's label
 real = pytest.mark.skipif(not REAL.is_dir(), reason="the real CT of shared/realdata is not beside this checkout")
+pytestmark = pytest.mark.usefixtures("one_process")
 
 
 @pytest.fixture
@@ -41,10 +42,16 @@ def write_manifest(folder: Path, rows: list[dict], name: str = "cohort.csv") -> 
 
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory):
-    """A folder for each of four patients, with names as they are found in life."""
+    """A folder for each of four patients, named as in life; label 2 of a mask is a second lesion."""
     folder = tmp_path_factory.mktemp("scans")
     for i, name in enumerate(["Meier^Anna", "Weiß^Bo", "00471103", "Lund^Cy"]):
-        write_study(liver_study(), folder / name, ("nifti", "dicom")[i % 2])
+        files = write_study(liver_study(), folder / name, ("nifti", "dicom")[i % 2])
+        for file in (file for column, file in files.items() if column.startswith("mask")):
+            mask = sitk.ReadImage(file)
+            values = sitk.GetArrayFromImage(mask)
+            both = sitk.GetImageFromArray(values + 2 * np.roll(values, 13, axis=2))
+            both.CopyInformation(mask)
+            sitk.WriteImage(both, file)
     return folder
 
 
@@ -55,7 +62,8 @@ def cohort(tmp_path, scans):
     for patient in scans.iterdir():
         (tmp_path / patient.name).symlink_to(patient)
         files = {f.name.removesuffix(".nii.gz"): f"{patient.name}/{f.name}" for f in patient.iterdir()}
-        rows += [{"patient": patient.name, "label": label, **files} for label in ("HCC", "CYST")]
+        two = enumerate(("HCC", "CYST"), start=1)
+        rows += [{"patient": patient.name, "label": label, **files, "mask_value": value} for value, label in two]
     return sorted(rows, key=lambda row: row["patient"])
 
 
@@ -80,14 +88,16 @@ def test_import_studies(tmp_path, cohort, study, capfd, monkeypatch):
     lesions.save(tmp_path / "lesions.safetensors")
     stored = (tmp_path / "lesions.safetensors").read_bytes().decode("latin-1")
     shown = "".join(capfd.readouterr())
-    assert "lesions: 100%" in shown
+    assert "scans: 100%" in shown
     assert "WARNING" not in shown
     assert not NAMES.search(stored + shown)
     assert len(LesionSet.load(tmp_path / "lesions.safetensors")) == len(lesions)
 
 
 def read_study_of(folder: Path, row: dict) -> Study:
-    return read_study({p: folder / row[p] for p in PHASES}, {p: folder / row[f"mask_{p}"] for p in PHASES})
+    return read_study(
+        {p: folder / row[p] for p in PHASES}, {p: folder / row[f"mask_{p}"] for p in PHASES}, mask_value=1
+    )
 
 
 def test_import_with_boxes_groups_and_two_phases(tmp_path, cohort):
@@ -99,7 +109,7 @@ def test_import_with_boxes_groups_and_two_phases(tmp_path, cohort):
             "PV": row["PV"],
             "group": 7 - i // 2,
         }
-        | {"box": "5:9, 14:27, 13:26"}
+        | {"box": f"{4 + i % 2}:{8 + i % 2}, 14:27, 13:26"}
         for i, row in enumerate(cohort)
     ]
     lesions = import_studies(write_manifest(tmp_path, rows), 16, progress=False)
@@ -115,40 +125,49 @@ def broken(column: str, text: str):
     return edit
 
 
-MISTAKES = {  # what a row can have wrong, by what the message says; row 6 is the fifth lesion
-    "row 6: label 'hcc' is not in the classes CYST, FNH, HCC, HEM": broken("label", "hcc"),
+MISTAKES = {  # of the table, by what the message says; row 6 is the fifth lesion
+    "row 6: label is not in the classes CYST, FNH, HCC, HEM; is it HCC?": broken("label", "hcc"),
+    "row 6: label is not in the classes CYST, FNH, HCC, HEM": broken("label", "00471103"),
     "row 6: patient is empty": broken("patient", " "),
-    "row 6: phase ART is missing; every lesion needs NC, ART, PV": broken("ART", ""),
-    "row 6: ART: no such file": broken("ART", "00471103/gone.nii.gz"),
-    "row 6: mask_NC: no such file": broken("mask_NC", "00471103/gone.nii.gz"),
     "row 6: give a mask or a box": broken("box", "5:9,14:27,13:26"),
-    "row 6: mask_value 'two' is not a whole number": broken("mask_value", "two"),
-    "row 6: mask of NC: the mask is empty, no voxel of value 3": broken("mask_value", "3"),
-    "row 6: NC: not readable": broken("NC", "broken.nii.gz"),
-    "row 6: mask of NC: not readable": broken("mask_NC", "broken.nii.gz"),
-    "row 1: column 'Portal'; use each once of patient": broken("Portal", "x"),
-    "row 2: group '' is not a whole number": broken("group", "2"),
+    "row 6: mask_value is not a whole number": broken("mask_value", "meier"),
+    "row 6: piece is not a whole number": broken("piece", "1e400"),
+    "row 6: reference: name the phase": broken("reference", "Meier"),
+    "rows 2, 3, 4, 5 and 3 more: group is empty": broken("group", "2"),
 }
 
 
 @pytest.mark.parametrize("words", MISTAKES)
-def test_mistakes_name_the_row_and_no_patient(tmp_path, cohort, words, capfd):
-    (tmp_path / "broken.nii.gz").write_bytes(b"\x1f\x8b no gzip")
+def test_mistakes_in_the_table_name_the_row_and_no_patient(tmp_path, cohort, words, capfd, monkeypatch):
     MISTAKES[words](cohort)
+    monkeypatch.setattr("livervlm.studies.cutting.read_volume", lambda *_, **__: pytest.fail("a volume was read"))
     manifest = write_manifest(tmp_path, cohort)
-    with pytest.raises(InputError) as caught:
-        import_studies(manifest, 24, n_groups=2)
-    message = str(caught.value)
-    assert re.search(re.escape(words), message)
-    assert message.startswith(str(manifest))
+    message = fails(re.escape(words), import_studies, manifest, 24, n_groups=2)
+    assert message.startswith(f"{manifest}: ")
     assert not NAMES.search(message + "".join(capfd.readouterr()))
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
-def test_files_are_looked_for_before_any_is_read(tmp_path, cohort, monkeypatch):
-    cohort[-1]["PV"] = "gone.nii.gz"
-    monkeypatch.setattr("livervlm.studies.manifest.read_study", lambda *_: pytest.fail("a volume was read"))
-    fails("row 9: PV: no such file", import_studies, write_manifest(tmp_path, cohort), 24)
+UNREAD = {  # what is wrong with files, by what is said of row 6, and of row 7 where it shares them
+    "row 6: phase ART is missing, so the row is left out; it could be read with phases NC,PV": broken("ART", ""),
+    "row 6: ART: no such file": broken("ART", "00471103/gone.nii.gz"),
+    "row 6: mask of NC: no such file": broken("mask_NC", "00471103/gone.nii.gz"),
+    "row 6: mask of NC: the mask is empty, no voxel of value 3": broken("mask_value", "3"),
+    "row 6: NC: not readable": broken("NC", "broken.nii.gz"),
+    "row 6: mask of NC: not readable": broken("mask_NC", "broken.nii.gz"),
+}
+
+
+@pytest.mark.parametrize("words", UNREAD)
+def test_what_cannot_be_read_costs_itself_alone(tmp_path, cohort, words, capfd):
+    (tmp_path / "broken.nii.gz").write_bytes(b"\x1f\x8b no gzip")
+    UNREAD[words](cohort)
+    report = ImportReport()
+    lesions = import_studies(write_manifest(tmp_path, cohort), 24, n_groups=2, report=report)
+    assert words in listed(report.faults)
+    assert {fault.row for fault in report.faults} == {6}
+    assert [one.row for one in report.lesions] == [2, 3, 4, 5, 7, 8, 9]
+    assert set(lesions.patient) == {1, 2, 3, 4}
+    assert not NAMES.search(listed(report.faults) + "".join(capfd.readouterr()))
 
 
 def test_manifest_as_a_whole(tmp_path, cohort):
@@ -158,9 +177,9 @@ def test_manifest_as_a_whole(tmp_path, cohort):
         b"": "row 1: no header",
         b"Meier^Anna;HCC;a.nii": "row 1: no header",
         b"patient,label,PV\n": "at least two phases",
-        b"patient,label,PV,ART,PV\n": "column 'PV'",
+        b"patient,label,PV,ART,PV\n": "column PV stands there twice",
         b"patient,label,ART,PV,box\n": "no rows",
-        b"patient,label,ART,PV,box\nA,HCC,a,b,1:2,3:4,5:6\n": "row 2: more cells than columns",
+        b"patient,label,ART,PV,box\nA,HCC,a,b,1:2,3:4,5:6\n": "row 2: more cells than columns.*; row 2: box: write",
         "patient,label,ART,PV,box\nWeiß,HCC,a,b,\n".encode("latin-1"): "not UTF-8",
     }.items():
         text.write_bytes(content)
@@ -199,7 +218,8 @@ def test_real_ct_as_every_phase_becomes_a_lesion_set(tmp_path):
         {"patient": "one", "label": "HEM", **dict.fromkeys(PHASES, REAL / "example_ct_dicom"), "group": 1}
         | {"box": f"{z - 2}:{z + 2},{y - 12}:{y + 12},{x - 10}:{x + 10}"}
     ]
-    fails("NC and ART show the same acquisition", import_studies, write_manifest(tmp_path, rows), 32, progress=False)
+    words = "no lesion is left: row 2: NC and ART show the same acquisition"
+    fails(words, import_studies, write_manifest(tmp_path, rows), 32, progress=False)
     lesions = import_studies(write_manifest(tmp_path, rows), 32, progress=False, accept_doubts=True)
     assert lesions.hu.shape == (4, 3, 32, 32)
     assert 0 < np.median(lesions.hu) < 200

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import CLASSES
 from scipy.ndimage import binary_dilation, center_of_mass
 
 from livervlm import datasets
@@ -22,7 +23,6 @@ from livervlm.phantom.scanner import blur, noise, noise_spectrum
 from livervlm.scans.conventions import CANONICAL, CLASS_NAMES
 from livervlm.scans.rois import extract_rois
 
-CLASSES = ("CYST", "FNH", "HCC", "HEM")
 OWNER = {"rim": {"ICC", "MET"}, "scar": {"FNH", "HEM"}, "nodules": {"HEM"}, "capsule": {"HCC"}, "necrosis": {"HCC"}}
 OWNER["washout"] = {"HCC", "ICC", "MET"}
 
@@ -325,3 +325,9 @@ def test_phases_do_not_depend_on_which_others_are_asked_for():
     assert tuple(two.volumes) == ("NC", "PV")
     assert np.array_equal(three.volumes["PV"], two.volumes["PV"])
     assert extract_rois(two, 16, phases=("NC", "PV")).hu.shape == (patient.n_slices, 2, 16, 16)
+
+
+def test_a_class_without_numbers_is_told(monkeypatch):
+    monkeypatch.setitem(CLASS_NAMES, "HCA", "Hepatocellular Adenoma")
+    with pytest.raises(InputError, match=r"class HCA: .* data/phantom.csv has no row 'HCA slices'"):
+        draw_patients(0, {"HCA": 3})

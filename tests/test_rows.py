@@ -15,7 +15,8 @@ from livervlm.models.settings import Config, Recipe
 from livervlm.phantom.cohort import make_cohort
 from livervlm.runs.cells import Cell, cells
 from livervlm.runs.methods import Method, Trained
-from livervlm.runs.rows import COHORT, all_rows, declared, read_declared, select
+from livervlm.runs.results import Runs
+from livervlm.runs.rows import COHORT, all_rows, declared, read_declared, row_named, select
 from livervlm.scans.conventions import LIVER_VLM_CLASSES
 
 
@@ -169,3 +170,11 @@ def test_a_row_that_is_compared_needs_a_plan(tmp_path):
     other = {"name": "new", "better": "scratch", "worse": "nobody"}
     with pytest.raises(InputError, match="contrast 'new' compares 'nobody', which is no row"):
         read_declared(broken(tmp_path, lambda found: found["contrasts"]["claims"].append(other)))
+
+
+def test_an_unknown_name_is_one_line_with_the_nearest():
+    assert row_named("model 1").name == "model 1"
+    with pytest.raises(InputError, match=r"no row is named 'modell 1'; is it 'model 1'\?"):
+        Runs().accuracy("modell 1")
+    with pytest.raises(InputError, match="`livervlm reproduce --list` shows them"):
+        row_named("?")

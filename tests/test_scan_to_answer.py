@@ -10,10 +10,11 @@ from scipy.ndimage import distance_transform_edt
 
 from livervlm.analyses import scan_to_answer as path
 from livervlm.analyses.detection.scans import PHASES, boxed
-from livervlm.analyses.scan_to_answer import CLASSES, FOUND, GIVEN, STILL, Found
+from livervlm.analyses.scan_to_answer import FOUND, GIVEN, STILL, Found
 from livervlm.base.paths import data_file
 from livervlm.phantom.abdomen import abdomen_study, draw_abdomens
 from livervlm.runs.records import read_record
+from livervlm.scans.conventions import LILNET_CLASSES
 
 SIZE = 64
 
@@ -47,7 +48,7 @@ class Says:
 
 def sure_of(kind: str):
     """A classifier that always answers one class."""
-    prob = np.where(np.array(CLASSES) == kind, 0.8, 0.04)
+    prob = np.where(np.array(LILNET_CLASSES) == kind, 0.8, 0.04)
     return lambda lesions, at: np.tile(prob, (len(at), 1))
 
 
@@ -82,7 +83,7 @@ def test_a_study_is_followed_to_its_answers(study, scan):
         assert line["patient"] == 7
         assert line["score"] == pytest.approx(0.9)
         for way in (GIVEN, STILL, FOUND):
-            assert np.argmax(line[way]) == CLASSES.index("HCC")
+            assert np.argmax(line[way]) == LILNET_CLASSES.index("HCC")
 
 
 def test_what_is_missed_has_no_answer_and_what_is_not_there_is_false(study, scan):
@@ -133,7 +134,7 @@ def test_a_box_that_stays_shows_what_breathing_left_there(study):
 
 def test_steps_multiply():
     """Four lesions: one is not found, one gets the wrong side, one the wrong class."""
-    prob = {kind: np.where(np.array(CLASSES) == kind, 0.9, 0.02).tolist() for kind in CLASSES}
+    prob = {kind: np.where(np.array(LILNET_CLASSES) == kind, 0.9, 0.02).tolist() for kind in LILNET_CLASSES}
     lines = [
         {"class": "HCC", "score": 0.0, GIVEN: prob["HCC"], STILL: prob["HCC"], FOUND: None},
         {"class": "HCC", "score": 0.9, GIVEN: prob["HCC"], STILL: prob["CYST"], FOUND: prob["FNH"]},
@@ -151,7 +152,7 @@ def test_steps_multiply():
 
 def test_the_answer_is_the_likeliest_class_of_the_likelier_side():
     """Malignant together with .52, though the likeliest single class is benign."""
-    prob = dict.fromkeys(CLASSES, 0.0) | {"HCC": 0.2, "ICC": 0.17, "MET": 0.15, "CYST": 0.48}
+    prob = dict.fromkeys(LILNET_CLASSES, 0.0) | {"HCC": 0.2, "ICC": 0.17, "MET": 0.15, "CYST": 0.48}
     line = {"patient": 0, "class": "HCC", "score": 0.9} | {way: list(prob.values()) for way in (GIVEN, STILL, FOUND)}
     lesions, _ = path.tables({"lesions": [line], "false": []})
     assert lesions[f"{GIVEN}, malignant"].item() == pytest.approx(0.52)
@@ -168,7 +169,7 @@ def test_the_whole_record_on_two_studies_and_a_cascade_that_learned_little(monke
     assert set(made["healthy"]) == {0, 1} - {one["patient"] for one in made["lesions"]}
     lesions, _ = path.tables(made)
     for way in (GIVEN, STILL):
-        assert set(lesions[f"{way}, answer"]) <= set(CLASSES)
+        assert set(lesions[f"{way}, answer"]) <= set(LILNET_CLASSES)
     assert (lesions["score"].eq(0) == lesions[f"{FOUND}, answer"].eq("")).all()
     steps = path.steps(lesions)
     assert (steps.loc[[GIVEN, STILL], "found"] == 100).all()

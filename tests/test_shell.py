@@ -14,12 +14,14 @@ from livervlm.cli.parser import build_parser
 
 COMMANDS = (
     "phantom",
+    "scan",
     "import",
     "audit",
     "train",
     "predict",
     "evaluate",
     "find",
+    "segment",
     "detect",
     "demo",
     "reproduce",

@@ -1,16 +1,16 @@
 """Prompts word for word, frozen encoders against independent readings of the same weights, and no silent stand-in."""
 
 import math
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
+from conftest import CLASSES
 from hypothesis import given
 from hypothesis import strategies as st
+from text_bank import book_prompts
 
 from livervlm.base.compat import import_torchvision
 from livervlm.base.errors import InputError
@@ -21,10 +21,6 @@ from livervlm.models.text import TEXT_ENCODERS, encode_text, find_weights, read_
 from livervlm.scans.conventions import CLASS_NAMES
 from livervlm.scans.phases import order_names
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "book" / "tools"))
-from text_bank import book_prompts
-
-CLASSES = ("CYST", "FNH", "HCC", "HEM")
 NEW = ["a prompt that no bank holds", "two"]
 bert_words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "prompt", "that", "no", "bank", "holds"]
 

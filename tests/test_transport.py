@@ -1,8 +1,11 @@
 """Does a gain survive in the next hospital, and do five folds predict it: on records and tables of known answers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import CLASSES
 from scipy import stats
 
 from livervlm.analyses import transport
@@ -26,7 +29,6 @@ from livervlm.runs.results import Runs
 from livervlm.runs.rows import all_rows, declared
 
 COHORTS, PATIENTS = 8, 20
-CLASSES = ("CYST", "FNH", "HCC", "HEM")
 
 
 def effects(**columns) -> pd.DataFrame:
@@ -281,3 +283,43 @@ def test_the_intervals_of_a_laboratory():
     assert found["bootstrap of patients"] == pytest.approx(slow, abs=4)
     low, high = found["DeLong"]
     assert -1 < low < high < 1
+
+
+# -- With ordinary augmentation on both sides --------------------------------------------------------------------------
+
+
+def test_each_contrast_has_one_with_augmentation_and_nothing_else_differs():
+    families = [declared()["contrasts"][name] for name in ("hospitals", "hospitals, geometric")]
+    for plain, augmented in zip(*families, strict=True):
+        for side in ("better", "worse"):
+            one, other = all_rows()[plain[side]].method, all_rows()[augmented[side]].method
+            assert replace(one.recipe, geometry="affine") == other.recipe
+            assert one.config == other.config
+        assert augmented["name"].replace("narrow, geometric: ", "narrow: ") == plain["name"]
+
+
+def test_what_augmentation_leaves_of_a_gain(tmp_path, quick, provenance, monkeypatch):
+    monkeypatch.setitem(declared()["plan"]["cohorts"], "hospitals, geometric", COHORTS)
+    across, wobble = Runs("population", tmp_path, quick, PATIENTS), np.resize([0, 1, 0, -1], COHORTS)
+    rows = [row for one in declared()["contrasts"]["hospitals, geometric"] for row in (one["better"], one["worse"])]
+    plain = [name.replace("narrow, geometric: ", "narrow: ") for name in rows]
+
+    def write(names, gain, wobble):
+        """Model 1 is better than all else by `gain`."""
+        for name in dict.fromkeys(names):
+            for cell in cells([all_rows()[name]], "population", COHORTS, quick, PATIENTS):
+                percent = 50 + (gain + wobble[cell.cohort]) * name.endswith("model 1")
+                test = {"slices": np.full(PATIENTS, 100), "correct": np.full(PATIENTS, percent)}
+                record = {"row": {"name": name}, "cohort": cell.cohort, "fold": None, "tests": {"standard": test}}
+                write_record(cell.path(tmp_path), {**provenance, **record, "data": {"classes": CLASSES}})
+
+    write(plain, 10, wobble)
+    with pytest.raises(InputError, match="0 of 8 cohorts are there"):
+        transport.beside_augmentation(across, 2)
+    write(rows, 4, np.roll(wobble, 1))
+    table = transport.beside_augmentation(across, 2)
+    gains, none = table.loc["narrow: phase shuffle against scratch"], table.loc["narrow: prompts against FC, augmented"]
+    assert gains[["without", "with", "change", "n"]].tolist() == pytest.approx([10, 4, -6, COHORTS])
+    assert (gains["verdict"], gains["word"]) == ("reproduced", "smaller with augmentation")
+    assert (none["verdict"], none["word"]) == ("equivalent", "the same")
+    assert table.loc["narrow: augmentation against none", "word"] == "smaller with augmentation"

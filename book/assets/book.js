@@ -18,6 +18,8 @@ function nameThings() {
   each("#exercise-content, #solution-content", (section) => section.removeAttribute("id"));
   // A reference is an item of its list; docutils gives it a role that ARIA has withdrawn.
   each('[role="doc-biblioentry"]', (entry) => entry.setAttribute("role", "listitem"));
+  // A copy that was taken along does not hold itself.
+  if (location.protocol === "file:") each('a[href$="liver-vlm-book.zip"]', (link) => link.remove());
   // The book's title in the sidebar is in no landmark.
   each(".bd-sidebar-primary .navbar-brand", ({ parentElement }) => {
     parentElement.setAttribute("role", "region");
@@ -25,12 +27,35 @@ function nameThings() {
   });
 }
 
-nameThings();
-window.addEventListener("load", async () => {
-  nameThings(); // the theme has drawn its icons by now
-  await window.MathJax?.startup?.promise;
+// What draws formulas is heavy: it waits until the reader scrolls near one, or for ten seconds.
+function formulas() {
+  const waiting = document.querySelector("script[data-formulas]");
+  if (!waiting) return;
+  const draw = () => {
+    if (!waiting.isConnected) return;
+    const script = Object.assign(document.createElement("script"), { src: waiting.dataset.formulas });
+    script.addEventListener("load", () => MathJax.startup.promise.then(scrollable));
+    waiting.replaceWith(script);
+  };
+  const within = (rootMargin) => {
+    const near = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && draw(), { rootMargin });
+    each(".bd-article .math", (formula) => near.observe(formula));
+  };
+  within("0px");
+  window.addEventListener("scroll", () => within("800px"), { once: true });
+  setTimeout(draw, location.hash ? 0 : 10000); // a place in the page moves as formulas are drawn
+}
+
+function scrollable() {
   // A formula or output that scrolls must scroll from the keyboard too.
-  each(".bd-article div.math, .bd-article .cell_output", (box) => {
+  each(".bd-article div.math, .bd-article .cell_output, .bd-article .cell_output figure", (box) => {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
   });
+}
+
+nameThings();
+window.addEventListener("load", () => {
+  nameThings(); // the theme has drawn its icons by now
+  scrollable();
+  formulas();
 });

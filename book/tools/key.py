@@ -117,6 +117,7 @@ def _shared(root: Path, environment: dict[str, str]) -> list[object]:
     return [
         platform.python_version(),
         environment.get("LIVERVLM_PROFILE"),
+        environment.get("LIVERVLM_LIVE_URL"),
         given,
         config.get("execute"),
         *_bytes(root, (path for path in files if path.is_file())),

@@ -18,8 +18,10 @@ from typing import Any
 import nbformat
 from docutils.nodes import make_id
 from markdown_it.token import Token
-from pages import DIRECTIVES, Book, Directive, Source, Target
+from pages import DIRECTIVES, Book, Directive, Source, Target, captions_of
 from stubs import SourceError
+
+from livervlm import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALL_CELL = Path(__file__).with_name("install_cell.py")
@@ -43,7 +45,8 @@ def notebook_of(book: Book, source: Source) -> nbformat.NotebookNode:
     """The notebook of one page: a line that leads back to the book, the install cell, the page."""
     online = f"[{book.title}]({book.site}/{source.page})"
     home = f"*From {online}. For teaching and research, not for diagnosis.*"
-    install = INSTALL_CELL.read_text(encoding="utf-8").rstrip().replace("{repository}", book.repository)
+    install = INSTALL_CELL.read_text(encoding="utf-8").rstrip()
+    install = install.replace("{repository}", book.repository).replace("{version}", __version__)
     cells: list[tuple[str, str, dict[str, Any]]] = [
         ("markdown", home, {}),
         ("code", install, {"tags": INSTALL_TAGS}),
@@ -60,13 +63,16 @@ def notebook_of(book: Book, source: Source) -> nbformat.NotebookNode:
             kind, text, metadata = "markdown", f"````python\n{cell.source}\n````", {}
         else:
             kind, text, metadata = cell.cell_type, cell.source, dict(cell.metadata)
-        figure = metadata.pop("mystnb", {}).get("figure")
+        figure, said = metadata.pop("mystnb", {}).get("figure"), captions_of(metadata)
+        metadata.pop("caption", None)
         if folded:
             cells[-1] = ("markdown", f"{cells[-1][1]}\n\n{text}", {})
         elif text.strip():
             cells.append((kind, text, metadata))
         if figure and not folded:
             cells.append(("markdown", page.caption(figure["caption"], line, figure.get("name")), {}))
+        if said and not folded:
+            cells.append(("markdown", "\n\n".join(f"*{one}*" for one in said), {}))
     notebook = nbformat.v4.new_notebook()
     notebook.metadata = {"kernelspec": source.kernel, "language_info": {"name": "python"}}
     make = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
@@ -154,6 +160,8 @@ class Page:
             self.folded = True
             return f"<details>\n<summary>Solution to {name}</summary>"
         body = self.convert(it.body, it.body_line)
+        if it.name == "table":
+            return f"*{title}*\n\n{body}"
         if it.name == "exercise":
             return quoted(f"{self.exercise(it, title)}\n\n{body}")
         if it.name == "dropdown" or "dropdown" in it.options.get("class", "").split():

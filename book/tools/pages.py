@@ -1,7 +1,7 @@
 """What the pages of the book hold: their cells, and the labels, numbers and citations that they share."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,9 +21,15 @@ from stubs import SourceError, exercises, with_stubs
 ADMONITIONS = ["attention", "caution", "danger", "error", "hint", "important", "note", "seealso", "tip", "warning"]
 DIRECTIVES = [
     *ADMONITIONS,
-    *["admonition", "dropdown", "figure", "image", "math"],
+    *["admonition", "dropdown", "figure", "image", "math", "table"],
     *["exercise", "exercise-start", "exercise-end", "solution", "solution-start", "solution-end"],
 ]
+
+
+def captions_of(metadata: Mapping[str, Any]) -> list[str]:
+    """What a cell calls its tables: `caption` in its head, one or a list."""
+    caption = metadata.get("caption", [])
+    return [caption] if isinstance(caption, str) else caption
 
 
 class Source:

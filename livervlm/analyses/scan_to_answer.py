@@ -30,7 +30,7 @@ from ..phantom.cohort import MARGIN, make_cohort
 from ..runs.cells import one_thread
 from ..runs.methods import Answer, TrainedLiLNet
 from ..runs.records import run_provenance, write_record
-from ..scans.conventions import CLASS_NAMES, MALIGNANT
+from ..scans.conventions import LILNET_CLASSES, MALIGNANT
 from ..scans.lesions import LesionSet
 from ..scans.rois import extract_rois
 from ..scans.seeds import seed_of
@@ -39,7 +39,6 @@ from .detection.cohorts import POOLS, found_boxes, true_boxes
 from .detection.scans import PHASES, BoxedScan, make_scans
 from .key_slices.end_to_end import MATRIX
 
-CLASSES = tuple(CLASS_NAMES)
 PATIENTS = 100  # of each class, that teach the cascade
 PROFILE = Profile("scan to answer", size=64, epochs=12, text_encoder="minilm", encoder="resnet10_narrow")
 SLICES = 6  # of a lesion, at most, as in LiLNet's sets
@@ -125,7 +124,8 @@ def answers(classify: Answer, cut: np.ndarray | None) -> list[float] | None:
     """The cascade's probabilities for a lesion, (6,): the mean over its slices."""
     if cut is None:
         return None
-    return np.asarray(classify(as_lesions(cut, CLASSES, PHASES), np.arange(len(cut)))).mean(axis=0).round(4).tolist()
+    slices = as_lesions(cut, LILNET_CLASSES, PHASES)
+    return np.asarray(classify(slices, np.arange(len(cut)))).mean(axis=0).round(4).tolist()
 
 
 def follow(scan: BoxedScan, detector: Detector, classify: Answer, finer: Callable[[], AbdomenStudy]) -> dict[str, list]:
@@ -158,7 +158,13 @@ def follow(scan: BoxedScan, detector: Detector, classify: Answer, finer: Callabl
 
 def teach_cascade(seed: int, patients: int = PATIENTS, jobs: int = 1, progress: bool = True) -> Answer:
     """LiLNet's cascade, taught on a phantom cohort with `patients` of each class."""
-    told = dict(phases=PHASES, classes=CLASSES, patients=dict.fromkeys(CLASSES, patients), version=VERSION, jobs=jobs)
+    told = dict(
+        phases=PHASES,
+        classes=LILNET_CLASSES,
+        patients=dict.fromkeys(LILNET_CLASSES, patients),
+        version=VERSION,
+        jobs=jobs,
+    )
     lesions = make_cohort(seed, PROFILE.size, **told, progress=progress)
     return TrainedLiLNet(cascade=True).fit(lesions, np.arange(len(lesions)), PROFILE, seed).answer
 
@@ -181,7 +187,7 @@ def record(studies: int, patients: int = PATIENTS, jobs: int = 1, progress: bool
         **run_provenance(),
         "settings": {"matrix": MATRIX, "patients of a class": patients, "profile": asdict(PROFILE)},
         "data": {"source": {"kind": "phantom", "room": "abdomen", "version": str(VERSION)}, "phases": PHASES}
-        | {"seeds": {"studies": seed, "cascade": teacher}, "studies": studies, "classes": CLASSES},
+        | {"seeds": {"studies": seed, "cascade": teacher}, "studies": studies, "classes": LILNET_CLASSES},
         "healthy": [one.patient for one in scans if not one.kinds],
         **{part: [line for each in lines for line in each[part]] for part in ("lesions", "false")},
         "seconds": round(time.monotonic() - start, 1),
@@ -198,16 +204,16 @@ def tables(record: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
     Columns more: "WAY, answer", a class, and "WAY, malignant", a probability; "" and 0 where there is no ROI, for which
     a box that was not found is one reason.
     """
-    malignant = np.isin(CLASSES, list(MALIGNANT))
+    malignant = np.isin(LILNET_CLASSES, list(MALIGNANT))
     found = []
     for part, ways in (("lesions", (GIVEN, STILL, FOUND)), ("false", (FOUND,))):
         table = pd.DataFrame(record[part])
         for way in ways if len(table) else ():
-            prob = np.array([one if one is not None else np.zeros(len(CLASSES)) for one in table.pop(way)])
+            prob = np.array([one if one is not None else np.zeros(len(LILNET_CLASSES)) for one in table.pop(way)])
             table[f"{way}, malignant"] = prob[:, malignant].sum(axis=1)
             side = np.where(table[f"{way}, malignant"].to_numpy()[:, None] >= 0.5, malignant, ~malignant)
             best = np.where(side, prob, -1).argmax(axis=1)
-            table[f"{way}, answer"] = np.where(prob.any(axis=1), np.array(CLASSES)[best], "")
+            table[f"{way}, answer"] = np.where(prob.any(axis=1), np.array(LILNET_CLASSES)[best], "")
         found.append(table)
     return found[0], found[1]
 

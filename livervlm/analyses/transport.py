@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from ..base.errors import InputError
-from ..evaluation.comparisons import delong, holm, mean_t, paired_t
+from ..evaluation.comparisons import delong, holm, mean_t, paired_t, verdicts
 from ..evaluation.outcome import Outcome
 from ..runs.results import Runs
 from ..runs.rows import all_rows, declared
 
-FAMILY = "hospitals"
+FAMILY, AUGMENTED = "hospitals", "hospitals, geometric"
 POOLS = {"inside": "own hospital", "outside": "standard", "next": "next hospital"}
 TRUTHS = ("inside", "outside")
 CANCER = "HCC"
@@ -210,6 +210,41 @@ def predictors(
             low, high = _resampled(squared, lambda samples: np.sqrt(_mean(samples)))
             lines[name] |= {truth: np.sqrt(squared.mean()), f"{truth} low": low, f"{truth} high": high}
     return pd.DataFrame.from_dict(lines, orient="index").assign(cohorts=len(cohorts))
+
+
+def beside_augmentation(across: Runs, margin: float) -> pd.DataFrame:
+    """What is left of each difference outside when both of its rows have ordinary augmentation, a line a contrast.
+
+    The plan is `data/results/proper_baseline.md`.  without, with: the mean difference over the cohorts of the rows with
+    augmentation, the latter with its 95 % interval and its verdict, Holm over all.  change: with less without, the
+    same.  word: "smaller with augmentation" or "larger with augmentation" where the change is not 0, by the side of
+    `without`; "the same" where both one-sided tests put it within the margin; else "undecided".  Raises `InputError`
+    until all cohorts of the plan are there.
+    """
+    families = [declared()["contrasts"][name] for name in (AUGMENTED, FAMILY)]
+    cohorts = declared()["plan"]["cohorts"][AUGMENTED]
+    lines, withs, changes = {}, [], []
+    for augmented, plain in zip(*families, strict=True):
+        tables = [across.accuracy(one["better"], one["worse"]).reindex(range(cohorts)) for one in (augmented, plain)]
+        there = min(len(table.dropna()) for table in tables)
+        if there < cohorts:
+            raise InputError(f"{augmented['name']}: {there} of {cohorts} cohorts are there; run the others first")
+        gained, before = (table.to_numpy() @ [1, -1] for table in tables)
+        withs.append(mean_t(gained))
+        changes.append(mean_t(gained - before))
+        lines[plain["name"]] = {"without": before.mean()} | {
+            key: value
+            for name, found in (("with", withs[-1]), ("change", changes[-1]))
+            for key, value in _ends(name, found.difference, found.interval()).items()
+        }
+    table = pd.DataFrame.from_dict(lines, orient="index").assign(n=cohorts)
+    table["verdict"] = verdicts(withs, margin)
+    apart, equal = holm([one.p for one in changes]), holm([max(one.tost(margin)) for one in changes])
+    table["p, Holm"], table["p TOST, Holm"] = apart, equal
+    shrinks = table["change"] * np.sign(table["without"]) < 0
+    side = np.where(shrinks, "smaller with augmentation", "larger with augmentation")
+    table["word"] = np.select([equal < 0.05, apart < 0.05], ["the same", side], "undecided")
+    return table
 
 
 def ceiling(study: Transport) -> dict[str, float]:

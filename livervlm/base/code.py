@@ -11,7 +11,7 @@ from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 
-EVERYTHING = "*"  # is reached where nobody can tell what is
+EVERYTHING = "*"  # stands for all of the package, where what is reached cannot be told
 
 
 @cache

@@ -1,11 +1,14 @@
 """Where the package's own data lie, where caches go, and how a file is written whole or not at all."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 
 def data_file(name: str) -> Path:
@@ -22,7 +25,7 @@ def cache_home() -> Path:
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
+def written_whole(path: str | Path, mode: int = 0o644) -> Iterator[Path]:
     """Yield a temporary name beside `path`; on success it becomes `path`, on any error it is removed.
 
     Readers therefore never meet half a file, and two writers never mix.
@@ -31,8 +34,9 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield temporary
-        temporary.chmod(0o644)  # safetensors leaves its files readable by their owner alone
+        with _told(path, temporary):
+            yield temporary
+        temporary.chmod(mode)  # safetensors leaves its files readable by their owner alone
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -46,7 +50,8 @@ def folder_written_whole(folder: str | Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
         temporary = Path(scratch) / "new"
         temporary.mkdir()
-        yield temporary
+        with _told(folder, temporary):
+            yield temporary
         for file in temporary.rglob("*"):
             file.chmod(0o755 if file.is_dir() else 0o644)
         old = Path(scratch) / "old"
@@ -58,3 +63,19 @@ def folder_written_whole(folder: str | Path) -> Iterator[Path]:
             if old.exists():
                 os.replace(old, folder)
             raise
+
+
+@contextmanager
+def _told(path: Path, temporary: Path) -> Iterator[None]:
+    """A full disk is an `OSError` that names what was to be written; safetensors has an error of its own for it."""
+    try:
+        yield
+    except SafetensorError as error:
+        told = re.search(r"os error (\d+)", str(error))
+        if not told:
+            raise
+        raise OSError(int(told[1]), os.strerror(int(told[1])), str(path)) from None
+    except OSError as error:
+        if error.errno is None or not str(error.filename or temporary).startswith(str(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None

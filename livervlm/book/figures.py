@@ -118,7 +118,7 @@ def fold_dots(outcomes: Mapping[str, Outcome]) -> Figure:
 
 
 def reliability(outcomes: Mapping[str, Outcome]) -> Figure:
-    """Accuracy against confidence for every arm; on the diagonal a model knows how sure it may be."""
+    """Accuracy against confidence for every arm; on the diagonal the two are equal."""
     figure, axes = plt.subplots(
         1, len(outcomes), figsize=(2.6 * len(outcomes), 2.9), sharey=True, squeeze=False, layout="constrained"
     )

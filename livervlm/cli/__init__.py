@@ -1,5 +1,5 @@
-"""The commands: `livervlm phantom | import | audit | train | predict | evaluate | find | detect | demo | reproduce |
-report | doctor`.
+"""The commands: `livervlm phantom | scan | import | audit | train | predict | evaluate | find | segment |
+detect | demo | reproduce | report | doctor`.
 
 Heavy imports stay inside the commands, so that `--help` is quick.
 """

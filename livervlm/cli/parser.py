@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from .. import __version__
 from ..base.profiles import PROFILES
-from ..scans.conventions import LIVER_VLM_CLASSES
+from ..scans.conventions import LIVER_VLM_CLASSES, PHASE_NAMES
 from .audit import audit
-from .data import import_, phantom
+from .data import import_, phantom, scan
 from .demo import demo
 from .detect import detect
 from .doctor import doctor
@@ -15,7 +15,8 @@ from .find import find
 from .models import evaluate, predict, train
 from .report import report
 from .runs import reproduce
-from .shared import NOT_FOR_DIAGNOSIS
+from .segment import segment
+from .shared import ANY, NOT_FOR_DIAGNOSIS
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -37,6 +38,16 @@ def class_names(text: str) -> tuple[str, ...]:
     return names
 
 
+def phase_names(text: str) -> tuple[str, ...] | str:
+    """Read "NC,PV", or "any"."""
+    if text.strip() == ANY:
+        return ANY
+    names = class_names(text)
+    if unknown := [name for name in names if name not in PHASE_NAMES]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(PHASE_NAMES)}")
+    return names
+
+
 def option(*names: str, **settings) -> tuple[tuple[str, ...], dict]:
     """An argument of a command, as `add_argument` takes it."""
     return names, settings
@@ -44,10 +55,12 @@ def option(*names: str, **settings) -> tuple[tuple[str, ...], dict]:
 
 # Those of `runs.rows`, which is slow to import.
 PROTOCOLS = ("paper", "population", "development", "inside", "inside-ten", "inside-again")
-OUT = option("--out", required=True, metavar="FILE")
+LAYOUTS = ("mct-ltdiag", "waw-tace", "hcc-tace-seg")  # of `studies.layouts`
+DATA = option("data", help="a data set made by `phantom` or `import`")
+OUT = option("--out", required=True, metavar="FILE", help="the file to write")
 SIZE = option("--size", type=at_least(8), help="side of a ROI in pixels (default: the profile's)")
 PROFILE = option("--profile", choices=PROFILES, help="size of the run (default: LIVERVLM_PROFILE, or smoke)")
-SEED = option("--seed", type=at_least(0), default=0)
+SEED = option("--seed", type=at_least(0), default=0, help="of everything that is drawn (default 0)")
 POOL = option("--test-patients", type=at_least(4), default=2000, metavar="N", help="of a pool (default 2000)")
 COMMANDS = {
     phantom: (
@@ -58,22 +71,37 @@ COMMANDS = {
         option("--misregistered", action="store_true", help="same box in every phase, breathing uncorrected"),
         *(SIZE, PROFILE, SEED),
     ),
+    scan: (
+        "Write a first table for `import` from a folder of DICOM or NIfTI: patients by keys, studies, proposed phases "
+        "and masks, and what is doubtful. Edit it before you import it.",
+        "livervlm scan archive --out studies.csv",
+        option("folder", help="a tree of DICOM, NIfTI, NRRD or MHA files"),
+        option("--out", default="studies.csv", metavar="CSV", help="a new table (default: studies.csv)"),
+        option("--look", action="store_true", help="read each volume, too, so that its enhancement tells its phase"),
+        option("--layout", choices=LAYOUTS, help="the folder is one of these public sets, as it is published"),
+    ),
     import_: (
-        "Turn your own studies (DICOM or NIfTI, listed in a CSV) into a data set.",
+        "Turn your own studies (DICOM or NIfTI, listed in a CSV) into a data set, with a report of what was read and a "
+        "key from its slices to the rows of the table; the same command goes on where it stopped.",
         "livervlm import studies.csv --out mine.safetensors",
         option("manifest", help="CSV: patient,label,NC,ART,PV,mask (or box); one lesion a row"),
         OUT,
         option("--classes", type=class_names, default=LIVER_VLM_CLASSES, metavar="A,B,...", help="the labels of the "
                f"set, in this order (default {','.join(LIVER_VLM_CLASSES)})"),
+        option("--phases", type=phase_names, metavar="NC,ART,...", help="the phases of the set; a row that lacks one "
+               "is left out (default: all in the table); any: all in the table, and a row needs two of them"),
         option("--groups", type=int, default=5, help="patient groups for cross-validation (default 5)"),
+        option("--align", choices=("rigid", "bspline"), help="bring phases onto the one with the mask, by what moves "
+               "with the lesion"),
         option("--accept-doubts", action="store_true", help="keep rows whose files contradict each other, and say so"),
+        option("--jobs", type=at_least(1), metavar="N", help="processes (default: one a core, of few scans fewer)"),
         *(SIZE, PROFILE, SEED),
     ),
     audit: (
         "Look for what can mislead in a data set: copies, shortcuts, phases, values, folds. Exit status: 0 nothing but "
         "notes, 1 doubts, 2 errors, or a set that cannot be read.",
         "livervlm audit mine.safetensors --html audit.html",
-        option("data", help="a data set made by `phantom` or `import`"),
+        DATA,
         option("--metadata", metavar="CSV", help="columns: patient, its number; sex, age, scanner ..."),
         option("--html", metavar="FILE", help="write a page with pictures of the slices concerned"),
         option("--json", metavar="FILE", help="write the findings as JSON"),
@@ -81,22 +109,24 @@ COMMANDS = {
     train: (
         "Train a model.",
         "livervlm train phantom.safetensors --leave-out 1 --out model",
-        option("data", help="a data set made by `phantom` or `import`"),
-        option("--out", required=True, metavar="FOLDER"),
+        DATA,
+        option("--out", required=True, metavar="FOLDER", help="the folder to write the model to"),
         option("--leave-out", type=int, metavar="GROUP", help="keep this patient group for `evaluate`"),
-        option("--head", choices=("text", "prototypes", "fc"), default="text"),
-        option("--template", default="enriched", help="prompt template: simple, enriched, unordered or medical"),
+        option("--head", choices=("text", "prototypes", "fc"), default="text", help="what answers: the sentences of "
+               "the classes, learned vectors in their place, or a linear layer (default: text)"),
+        option("--template", default="enriched", help="prompt template: simple, enriched, unordered or medical "
+               "(default: enriched)"),
         *(PROFILE, SEED),
     ),
     predict: (
-        "Answer for every slice of a data set.",
+        "Answer for every slice of a data set, and for each patient with the mean over its slices.",
         "livervlm predict model mine.safetensors --out answers.csv",
-        *(option("model", help="a folder made by `train`"), option("data"), OUT),
+        *(option("model", help="a folder made by `train`"), DATA, OUT),
     ),
     evaluate: (
         "Score a model on patients it has not seen; without --model, cross-validate by patient group.",
         "livervlm evaluate phantom.safetensors --model model",
-        option("data"),
+        DATA,
         option("--model", help="a folder made by `train`"),
         option("--records", metavar="FOLDER", help="keep each fold's record here (default: in the cache)"),
         *(PROFILE, SEED),
@@ -110,11 +140,24 @@ COMMANDS = {
         option("--out", default="found.png", metavar="FILE", help="the picture: .png, .jpg, .pdf or .svg (default: "
                "found.png)"),
     ),
+    segment: (
+        "Make a mask of the liver: by TotalSegmentator where it is installed with its weights, else by a smaller "
+        "network that was taught on CT and MR.",
+        "livervlm segment study --out liver.nii.gz",
+        option("study", help="as for `find`; of several phases the last"),
+        option("--out", default="liver.nii.gz", metavar="FILE", help="the mask, a .nii.gz on the volume's grid "
+               "(default: liver.nii.gz)"),
+        option("--fetch", action="store_true", help="get the network where it is not there yet: 27 MB, Apache-2.0; "
+               "needs h5py"),
+        option("--truth", metavar="FILE", help="a mask of the liver by hand; prints how well the two agree (Dice)"),
+        option("--value", type=int, metavar="N", help="which label of --truth is the liver (default: all)"),
+    ),
     detect: (
         "Find what looks like a liver lesion in a CT study, with a detector that was taught on a phantom.",
         "livervlm detect study --liver liver.nii.gz",
         option("study", help="a folder with one DICOM series, a NIfTI file, or a folder with NC, ART, PV, DL"),
-        option("--liver", metavar="FILE", help="a mask of the liver, lesions included; what lies outside is left out"),
+        option("--liver", metavar="FILE", help="a mask of the liver, lesions included, as `segment` makes it; what "
+               "lies outside is left out"),
         option("--model", metavar="FOLDER", help="a saved detector (default: the one that the book ships)"),
         option("--out", default="detected.png", metavar="FILE", help="the picture: .png, .jpg, .pdf or .svg (default: "
                "detected.png)"),
@@ -135,9 +178,10 @@ COMMANDS = {
         option("--table", type=int, choices=range(3, 10), help="the rows of one table"),
         option("--set", help="the rows of one set: core, controls, encoders ..."),
         option("--row", action="append", metavar="NAME", help="one row; may be given again"),
-        option("--protocol", choices=PROTOCOLS, default="paper", help="paper: five folds of 85 patients; population: "
-               "train on 85, test on many others; development: the same on patients of its own, with learning curves; "
-               "inside: folds of a population's cohorts, five, ten, or five dealt again (default: paper)"),
+        option("--protocol", choices=PROTOCOLS, default="paper", metavar="NAME", help="paper: five folds of 85 "
+               "patients; population: train on 85, test on many others; development: the same on patients of its own, "
+               "with learning curves; inside, inside-ten, inside-again: folds of a population's cohorts, five, ten, or "
+               "five dealt again (default: paper)"),
         option("--cohorts", type=at_least(1), default=1, metavar="N", help="number of cohorts (default 1)"),
         option("--out", default="results", metavar="FOLDER", help="where records are kept (default: results)"),
         option("--jobs", type=at_least(1), metavar="N", help="local processes (default: one a core)"),

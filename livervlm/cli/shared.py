@@ -7,6 +7,7 @@ from ..base.errors import InputError
 from ..base.profiles import Profile, current_profile, get_profile
 
 NOT_FOR_DIAGNOSIS = "For teaching and research, not for diagnosis."
+ANY = "any"  # `--phases any`: those that a row has
 PICTURES = (".png", ".jpg", ".pdf", ".svg")
 
 
@@ -23,14 +24,15 @@ def chosen_profile(arguments: argparse.Namespace) -> Profile:
     return get_profile(arguments.profile) if arguments.profile else current_profile()
 
 
-def shortened(rows: list[int]) -> str:
-    """Rows of a table as a person writes them: row 4, rows 2-9, rows 2, 5, 7, 8 and 12 more."""
-    if len(rows) == 1:
-        return f"row {rows[0]}"
-    if rows == list(range(rows[0], rows[-1] + 1)):
-        return f"rows {rows[0]}-{rows[-1]}"
-    more = f" and {len(rows) - 4} more" if len(rows) > 4 else ""
-    return f"rows {', '.join(map(str, rows[:4]))}{more}"
+def refuse_no_set(out: str | Path) -> None:
+    """Raise `InputError` where a set would replace something that is none: a scan, a table."""
+    from ..scans.lesions import LesionSet
+
+    if Path(out).exists():
+        try:
+            LesionSet.load(out)
+        except InputError:
+            raise InputError(f"{out}: already there, and no data set of this program; name a new file") from None
 
 
 def described(lesions) -> str:
@@ -40,7 +42,9 @@ def described(lesions) -> str:
     patients, groups = len(np.unique(lesions.patient)), len(np.unique(lesions.group))
     counts = np.bincount(lesions.label, minlength=len(lesions.classes))
     classes = ", ".join(f"{c} {n}" for c, n in zip(lesions.classes, counts, strict=True))
+    lacking = [] if lesions.present is None else np.unique(lesions.patient[~lesions.present.all(axis=1)])
+    some = f" of which {len(lacking)} patients lack one or more" if len(lacking) else ""
     return (
         f"{len(lesions)} slices ({classes}) of {patients} patients in {groups} groups, "
-        f"{len(lesions.phases)} phases ({', '.join(lesions.phases)}), {lesions.size} px"
+        f"{len(lesions.phases)} phases ({', '.join(lesions.phases)}){some}, {lesions.size} px"
     )

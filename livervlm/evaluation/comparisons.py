@@ -122,7 +122,7 @@ def delong(y_true: np.ndarray, score_a: np.ndarray, score_b: np.ndarray, patient
     if np.shape(score_a) != np.shape(score_b):
         raise InputError(f"scores of shape {np.shape(score_a)} and {np.shape(score_b)}: give one of each per slice")
     auc, covariance = auc_covariance(y_true, np.stack([score_a, score_b]), patient)
-    variance = max(0.0, covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])  # rounding may reach below 0
+    variance = max(0.0, covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])  # rounding may give -1e-17
     n = len(y_true) if patient is None else _owners(patient)[1]
     return Comparison(float(auc[0] - auc[1]), float(np.sqrt(variance)), np.inf, n)
 

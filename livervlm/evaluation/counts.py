@@ -20,7 +20,7 @@ from ..base.errors import InputError
 TOLERANCE = 0.0101
 
 _SLACK = 1e-9  # for sums of floating-point numbers
-_MOST_HALVES, _MOST_PAIRS, _CHUNK = 2_000_000, 50_000_000, 500_000  # ways, for memory and time
+_MOST_HALVES, _MOST_PAIRS, CHUNK = 2_000_000, 50_000_000, 500_000  # numbers of combinations, to bound memory and time
 
 
 def counts_behind(mean: float, sd: float, sizes: Sequence[int], tolerance: float = TOLERANCE) -> np.ndarray:
@@ -117,7 +117,7 @@ def _near_figures(
     """
     share, within = 100 * counts / sizes, TOLERANCE
     if exact:
-        hundredths = 10_000 * counts / sizes  # a half is a whole number and a half here, with no error
+        hundredths = 10_000 * counts / sizes  # floats hold a half exactly
         share, within = np.concatenate([np.rint(hundredths), np.floor(hundredths + 0.5)]) / 100, 0.005
     found = (share.mean(axis=1), means), (share.std(axis=1), sds)
     return tuple(np.abs(values[:, None] - around) <= within + _SLACK for values, around in found)
@@ -165,7 +165,7 @@ def _pairs(a: np.ndarray, b: np.ndarray, mean: float, sd: float, tolerance: floa
     if partners.sum() > _MOST_PAIRS:
         raise InputError(f"mean {mean:g}, sd {sd:g}: fit too many counts to list; give fewer or smaller folds")
     found = [np.empty((2, 0), dtype=int)]
-    for rows in np.array_split(np.arange(len(a)), 1 + partners.sum() // _CHUNK):  # for memory
+    for rows in np.array_split(np.arange(len(a)), 1 + partners.sum() // CHUNK):  # for memory
         n = partners[rows]
         i = np.repeat(rows, n)
         j = np.repeat(start[rows] - np.cumsum(n) + n, n) + np.arange(n.sum())

@@ -24,7 +24,7 @@ SIZES = (0, 10, 20, 30, 50, 1000)  # mm
 SIDES = ["x0", "y0", "x1", "y1"]
 CONFIDENCES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 
-MATCHINGS = {"one to one": 0, "not one to one": 1}  # the column of `counts` that is right
+MATCHINGS = {"one to one": 0, "not one to one": 1}  # which column of `counts` holds the hits
 MEASURES = {
     "F1": lambda right, found, true: 2 * right / max(found + true, 1),
     "recall": lambda right, found, true: right / max(true, 1),

@@ -123,7 +123,7 @@ def _output_of(layer: nn.Module) -> Iterator[list[Tensor]]:
 
     def see(module: nn.Module, given: tuple, output: Tensor) -> Tensor:
         seen.append(output)
-        return output.clone()  # a ReLU in place behind the layer would change what was seen
+        return output.clone()  # an in-place ReLU after the layer would change the map that was kept
 
     hook = layer.register_forward_hook(see)
     try:

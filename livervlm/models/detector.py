@@ -3,7 +3,7 @@
 The phases of a slice are its channels.  The detector sees one slice at a time; `evaluation.detection` joins the boxes
 of neighbouring slices.  A score is the probability times how central the place is in its box (torchvision has the root
 of that, on whose scale the usual confidence of .25 would be one of .06).
-Its trunk starts from random weights; one that has seen ImageNet is not tried here.
+Its trunk is the narrow ResNet from random weights, or EfficientNet-Lite0, which may have seen ImageNet.
 """
 
 import math
@@ -19,6 +19,7 @@ from ..base.errors import InputError
 from ..scans.conventions import WINDOW
 from .encoders import build_encoder
 from .saved import load_model, save_model
+from .settings import check_names, choose
 from .training import Batch, fit, windowed
 
 import_torchvision()
@@ -31,6 +32,12 @@ from torchvision.ops import FeaturePyramidNetwork  # noqa: E402
 CONFIDENCE, NMS = 0.25, 0.5  # LiLNet's public code
 LEAST = 0.01  # score below which no box is told at all
 WIDTH = 32  # channels of the pyramid
+# Parts of an encoder whose maps lie 4, 8, 16 and 32 pixels apart, with their channels.
+TRUNKS = {
+    "resnet10_narrow": {"layer1": 16, "layer2": 32, "layer3": 64, "layer4": 128},
+    "efficientnet_lite0": {"stage2": 24, "stage3": 40, "stage5": 112, "stage7": 320},
+}
+LARGEST = 2048  # px, the side of a slice
 STRIDE = 4  # px between the places at which a box may begin, about 11 mm
 REFERENCE_ONLY = 0.25  # share of pictures that are taught as a study of one phase
 CROP = 96  # px, the side of the part of a slice that is seen in a step of teaching
@@ -38,29 +45,37 @@ BATCH = 64  # slices that are looked at at once
 
 
 class Pyramid(nn.Module):
-    """The narrow ResNet's four stages, from the coarsest up added to the finest: (B, P, H, W) -> a map at `STRIDE`.
+    """Four maps of a trunk, from the coarsest up added to the finest: (B, P, H, W) -> a map at `STRIDE`.
 
     What is around a place comes from the coarse stages.  Only the finest map has boxes: in pixels, lesions are small.
     """
 
     out_channels = WIDTH
 
-    def __init__(self, n_phases: int):
+    def __init__(self, n_phases: int, trunk: str, pretrained: bool):
         super().__init__()
-        body = build_encoder("resnet10_narrow", n_phases).body
-        self.body = IntermediateLayerGetter(body, {f"layer{i}": str(i) for i in (1, 2, 3, 4)})
-        self.pyramid = FeaturePyramidNetwork([16, 32, 64, 128], WIDTH)
+        parts = TRUNKS[choose("trunk", trunk, TRUNKS, "detector")]
+        body = build_encoder(trunk, n_phases, pretrained).body
+        self.body = IntermediateLayerGetter(body, {name: str(i) for i, name in enumerate(parts, start=1)})
+        self.pyramid = FeaturePyramidNetwork([*parts.values()], WIDTH)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.pyramid(self.body(images))["1"]  # (B, WIDTH, H / 4, W / 4)
 
 
 class Detector(nn.Module):
-    """Boxes around what looks like a lesion.  phases: of the slices, the last the one on which boxes lie.  size: px."""
+    """Boxes around what looks like a lesion."""
 
-    def __init__(self, phases: Sequence[str], size: int):
+    def __init__(self, phases: Sequence[str], size: int, trunk: str = "resnet10_narrow", pretrained: bool = False):
+        """phases: of the slices, the last the one on which boxes lie.  size: px.  trunk: a key of `TRUNKS`.
+
+        pretrained: the trunk begins with weights from ImageNet; `InputError` when they cannot be had.
+        """
         super().__init__()
-        self.phases, self.size = tuple(phases), size
+        check_names(phases, "detector")
+        if not isinstance(size, int) or not STRIDE <= size <= LARGEST:
+            raise InputError(f"detector: slices of {size} pixels: give a whole number from {STRIDE} to {LARGEST}")
+        self.phases, self.size, self.trunk = tuple(phases), size, trunk
         n = len(self.phases)
         head = FCOSHead(WIDTH, 1, 1)  # its norm is of a whole picture, which is another one where a part of it is seen
         told = {"num_convs": 2, "norm_layer": nn.BatchNorm2d}
@@ -69,7 +84,7 @@ class Detector(nn.Module):
         # A side that starts at 0 is behind a ReLU that may never open; so each starts a stride away.
         nn.init.constant_(head.regression_head.bbox_reg.bias, 1.0)
         self.net = FCOS(
-            Pyramid(n), 1, min_size=size, max_size=size, image_mean=[0.0] * n, image_std=[1.0] * n,
+            Pyramid(n, trunk, pretrained), 1, min_size=size, max_size=size, image_mean=[0.0] * n, image_std=[1.0] * n,
             anchor_generator=AnchorGenerator(((STRIDE,),), ((1.0,),)), head=head,
             score_thresh=LEAST**0.5, nms_thresh=NMS, detections_per_img=20, _skip_resize=True,
         )  # fmt: skip
@@ -96,7 +111,8 @@ class Detector(nn.Module):
 
     def save_pretrained(self, folder: str | Path, provenance: dict | None = None) -> None:
         """Write `config.json` (readable, with where the weights come from) and `model.safetensors`."""
-        save_model(self, {"phases": self.phases, "size": self.size}, folder, provenance)
+        settings = {"phases": self.phases, "size": self.size, "trunk": self.trunk}
+        save_model(self, settings, folder, provenance)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "Detector":

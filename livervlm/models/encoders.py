@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 
 from ..base.compat import import_torchvision
 from ..base.errors import InputError
+from .efficientnet_lite import DIM, efficientnet_lite0
 
 
 class ImageEncoder(nn.Module):
@@ -113,6 +114,12 @@ def _efficientnet_v2_s(n_phases: int, pretrained: bool) -> ImageEncoder:
     return ImageEncoder(net.features, net.classifier[1].in_features)
 
 
+def _efficientnet_lite0(n_phases: int, pretrained: bool) -> ImageEncoder:
+    body = efficientnet_lite0(pretrained)
+    _fit_stem(body.stem[0], n_phases, pretrained, partial(nn.init.kaiming_normal_, mode="fan_out"))
+    return ImageEncoder(body, DIM)
+
+
 def _video_swin_t(n_phases: int, pretrained: bool) -> ImageEncoder:
     net = _network("swin3d_t", "KINETICS400_V1" if pretrained else None)
     return ImageEncoder(VideoSwin(net), net.num_features)
@@ -124,6 +131,7 @@ ENCODERS: dict[str, Callable[[int, bool], ImageEncoder]] = {
     "resnet10_narrow": _resnet10_narrow,
     "convnext_tiny": _convnext_tiny,
     "efficientnet_v2_s": _efficientnet_v2_s,
+    "efficientnet_lite0": _efficientnet_lite0,
     "video_swin_t": _video_swin_t,
 }
 

@@ -12,7 +12,7 @@ from .lilnet import LiLNet
 from .settings import LiLNetSettings
 
 HEADS = {"fc_SD": "plain", "fc_ens": "heads.deep.0", "fc": "heads.deep.1", "fc3": "heads.shallow"}  # theirs: ours
-# Beside the weights lies the best accuracy, a NumPy number: all that is let in but tensors and plain Python.
+# The file also holds the best accuracy, a NumPy number: the one type allowed beside tensors and plain Python.
 NUMBER = np.float64(0).__reduce__()[0]
 SAFE = [(NUMBER, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")] + [np.dtype, type(np.dtype(float))]
 

@@ -105,9 +105,10 @@ def train_lilnet(
     """
     how = OPTIMIZERS[choose("optimizer", optimizer, OPTIMIZERS, "LiLNet")]
     task = windowed(moved(noisy(whole_loss, noise), "turns"), WINDOW)
-    label = lesions.label[index].repeat(len(lesions.phases))
+    there = _there(lesions, index)
+    label = lesions.label[index].repeat(len(lesions.phases))[there]
     order, n = balanced(label), len(label)
-    pictures = torch.from_numpy(lesions.hu[index]).flatten(0, 1)[order, None]  # (m, 1, H, W)
+    pictures = torch.from_numpy(lesions.hu[index]).flatten(0, 1)[there][order, None]  # (m, 1, H, W)
     device = best_device()
     data = to_device(pictures, torch.from_numpy(label[order]), device)
     data["repeated"] = torch.arange(len(order), device=device) >= n
@@ -122,6 +123,13 @@ def slice_probabilities(
     model: LiLNet, lesions: LesionSet, index: np.ndarray, averaged: str = "probabilities"
 ) -> np.ndarray:
     """Class probabilities of some slices, (n, N) float64, over their phases.  averaged: as in `cascade.pooled`."""
-    pictures = images(lesions, index, WINDOW)  # (n, P, H, W)
-    prob = predict(model, pictures.flatten(0, 1)[:, None]).double().numpy()
-    return pooled(prob, np.arange(len(pictures)).repeat(pictures.shape[1]), averaged)
+    pictures, there = images(lesions, index, WINDOW), _there(lesions, index)  # (n, P, H, W), (m,)
+    prob = predict(model, pictures.flatten(0, 1)[there, None]).double().numpy()
+    return pooled(prob, there // len(lesions.phases), averaged)
+
+
+def _there(lesions: LesionSet, index: np.ndarray) -> np.ndarray:
+    """The pictures of some slices that there are, of all their phases one after the other, (m,) positions."""
+    if lesions.present is None:
+        return np.arange(len(lesions.label[index]) * len(lesions.phases))
+    return np.flatnonzero(lesions.present[index])

@@ -65,7 +65,11 @@ class FCHead(nn.Linear):
 
 
 class LiverVLM(nn.Module):
-    """Image encoder and head.  Without `text`, (k!, C, d), the bank of the config's prompts is fetched."""
+    """Image encoder and head.
+
+    text: features of the prompts, (k!, C, d) for the k! orders of the phases, or (1, C, d) where slices have one
+    order; without it the bank of the config's prompts is fetched.
+    """
 
     def __init__(self, config: Config, text: Tensor | None = None):
         super().__init__()
@@ -78,13 +82,14 @@ class LiverVLM(nn.Module):
         else:
             if config.head == "text" and text is None:
                 names = config.class_names or config.classes
-                text = text_bank(config.template, names, config.phases, config.text_encoder)
+                text = text_bank(config.template, names, config.phases, config.text_encoder, config.incomplete)
             self.head = CosineHead(self.encoder.dim, config, text)
 
     def forward(self, images: Tensor, order: Tensor | None = None) -> Tensor:
-        """Windowed images (B, P, H, W), and the order of each one's phases (B,) -> logits (B, C).
+        """Windowed images (B, P, H, W), and the order of each one's phases (B,) or none -> logits (B, C).
 
-        Without `order` the phases are in canonical order, row 0 of `phases.orders`.
+        Without `order` the phases are in canonical order, row 0 of `phases.orders`; of slices that lack phases it is
+        `phases.prompt_rows`.
         """
         if order is None:
             order = torch.zeros(len(images), dtype=torch.long, device=images.device)

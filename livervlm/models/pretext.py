@@ -87,8 +87,9 @@ PROBES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "border only": lambda images, generator: _keep(images, border(images.shape[-1])),
     "lesion only": lambda images, generator: _keep(images, _centre(images.shape[-1])),
     "level removed": lambda images, generator: images - border_level(images)[:, :, None, None],
+    # By up to a quarter of the window up or down, which is 100 HU in the default one.
     "phases jittered": lambda images, generator: (
-        images + (torch.rand(*images.shape[:2], 1, 1, generator=generator) - 0.5).to(images.device)  # 100 HU either way
+        images + (torch.rand(*images.shape[:2], 1, 1, generator=generator) - 0.5).to(images.device)
     ),
 }
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from ..base.errors import InputError
 from ..base.paths import data_file
 from ..scans.conventions import CLASS_NAMES, PHASE_NAMES
-from ..scans.phases import order_names
+from ..scans.phases import order_names, some_of
 
 
 def templates() -> dict[str, list[str]]:
-    """Template name -> its templates: one for "simple" and "enriched", 16 for "medical"."""
+    """Template name -> its templates: one for "simple", "enriched" and "unordered", 16 for "medical"."""
     return _data()["templates"]
 
 
@@ -35,14 +35,17 @@ def build_prompt(template: str, class_name: str, phases: Sequence[str]) -> str:
     return filled.replace("{phases}", ", ".join(names))
 
 
-def prompts_by_order(name: str, classes: Sequence[str], phases: Sequence[str]) -> list[list[list[str]]]:
+def prompts_by_order(
+    name: str, classes: Sequence[str], phases: Sequence[str], incomplete: bool = False
+) -> list[list[list[str]]]:
     """Prompts of a named template, [order][class][variant], one order per row of `phases.orders`.
 
-    Templates that do not mention the phases say the same in every order.
+    Templates that do not mention the phases say the same in every order.  incomplete: then also for slices that lack
+    phases, in the order of `phases.some_of`.
     """
     if name not in templates():
         raise InputError(f"prompt template {name!r} is unknown: choose one of {', '.join(templates())}")
     return [
         [[build_prompt(template, c, order) for template in templates()[name]] for c in classes]
-        for order in order_names(phases)
+        for order in [*order_names(phases), *(some_of(phases) if incomplete else ())]
     ]

@@ -32,7 +32,7 @@ def feature_names(phases: Sequence[str]) -> list[str]:
 
 
 def radiomics_features(lesions: LesionSet) -> np.ndarray:
-    """(N, F) float32, finite: HU of a central disc, of rings around it and of the corners, in each phase.
+    """(N, F) float32: HU of a central disc, of rings around it and of the corners, in each phase; NaN of missing ones.
 
     Differences of a zone are those of its means.  Texture is that of the grey-level co-occurrence matrix (Haralick
     1973) of neighbouring pixels in all four directions.  A turn by 90 degrees changes nothing.
@@ -49,7 +49,12 @@ def radiomics_features(lesions: LesionSet) -> np.ndarray:
     columns += [mean - means[-1] for mean in means[:-1]]
     columns += [mean[:, b] - mean[:, a] for mean in means for a, b in combinations(range(n_phases), 2)]
     columns += [np.stack([_texture(phases) for phases in lesions.hu])]
-    return np.concatenate([column.reshape(n, -1) for column in columns], axis=1, dtype=np.float32)
+    features = np.concatenate([column.reshape(n, -1) for column in columns], axis=1, dtype=np.float32)
+    if lesions.present is not None:
+        for p, phase in enumerate(lesions.phases):
+            of_phase = [phase in name.split() for name in feature_names(lesions.phases)]
+            features[np.ix_(~lesions.present[:, p], of_phase)] = np.nan
+    return features
 
 
 def fit(lesions: LesionSet, train: np.ndarray, seed: int) -> Callable[[LesionSet, np.ndarray], np.ndarray]:

@@ -4,12 +4,16 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..base.errors import InputError
 from ..base.paths import folder_written_whole
+
+# What building a network from any settings and weights raises.
+UNFIT = (OSError, SafetensorError, RuntimeError, TypeError, AttributeError, ValueError, LookupError, ArithmeticError)
 
 
 def save_model(model: nn.Module, settings: dict, folder: str | Path, provenance: dict | None = None) -> None:
@@ -32,10 +36,15 @@ def load_model(folder: str | Path, build: Callable[[dict, dict[str, Tensor]], nn
         settings = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
         weights = load_file(folder / "model.safetensors")
         weights = {name: w.float() if w.is_floating_point() else w for name, w in weights.items()}
-        model = build(settings, weights)
+        with torch.device("meta"):  # without memory: a damaged setting may ask for any amount
+            asked = {name: value.shape for name, value in build(settings, weights).state_dict().items()}
+        if asked == {name: value.shape for name, value in weights.items()}:
+            model = build(settings, weights)
+        else:
+            raise RuntimeError("names or shapes of the weights are others")
         model.load_state_dict(weights)
-    except (OSError, SafetensorError, RuntimeError, TypeError, AttributeError) as error:
-        first = str(error).splitlines()[0]
+    except UNFIT as error:
+        first = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{folder}: model.safetensors does not fit config.json ({first}); train again") from error
     return model.eval()
 
@@ -45,6 +54,9 @@ def read_card(folder: str | Path) -> dict:
     path = Path(folder) / "config.json"
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        return {"model": card["model"], "provenance": card["provenance"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        model, provenance = card["model"], card["provenance"]
+        if not (isinstance(model, dict) and isinstance(provenance, dict)):
+            raise TypeError
+        return {"model": model, "provenance": provenance}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: not the config of a saved model; make one with `livervlm train`") from error

@@ -1,5 +1,7 @@
 """What a model is, and how it is trained: `Config` and `Recipe` of Liver-VLM, and `LiLNetSettings`."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +15,13 @@ INITS = ("scratch", "imagenet", "phase_shuffle", "simsiam")
 class Config:
     """What a model is.
 
+    encoder: a key of `encoders.ENCODERS`.  template: a key of `templates`.  text_encoder: a key of
+    `text.TEXT_ENCODERS`.  joint_dim: length of the vectors whose cosine counts.  window: HU that become -1 and 1.
     head: "text" (a prompt per class through a frozen text encoder), "prototypes" (a learned vector per class,
     no text) or "fc" (a linear layer, Table 8).  class_names: the names that stand for the classes in the prompts;
     None takes their own, and others, such as the same in another order, are a control.  logit_scale: None learns it
-    as CLIP does; a number fixes it, and 1 is the raw cosine of the paper's Equation 3.
+    as CLIP does; a number fixes it, and 1 is the raw cosine of the paper's Equation 3.  incomplete: slices may lack
+    phases, and their prompts name those that are there.
     """
 
     classes: tuple[str, ...]
@@ -29,6 +34,13 @@ class Config:
     joint_dim: int = 512
     logit_scale: float | None = None
     window: tuple[float, float] = WINDOW
+    incomplete: bool = False
+
+    def __post_init__(self):
+        check_names((*self.classes, *self.phases, *(self.class_names or ())), "config")
+        low, high = self.window
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise InputError(f"config: window {low} to {high}: give two numbers in HU, the lower one first")
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,7 @@ class LiLNetSettings:
 
     def __post_init__(self):
         object.__setattr__(self, "classes", tuple(self.classes))
+        check_names(self.classes, "LiLNet")
         for name, known in {
             "masks": (True, False),
             "joint": (True, False),
@@ -105,6 +118,12 @@ class LiLNetSettings:
         """The heads beside the plain one."""
         deep = ("deep",) if self.masks or self.joint else ()
         return deep + (("shallow",) if self.depths == "both" else ())
+
+
+def check_names(names: Iterable, where: str) -> None:
+    """Raise `InputError` where classes or phases are no text, as in a damaged `config.json`."""
+    if not all(isinstance(name, str) for name in names):
+        raise InputError(f"{where}: classes and phases are given by name")
 
 
 def choose(name: str, value: Any, known, where: str = "recipe") -> Any:

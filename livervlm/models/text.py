@@ -47,9 +47,14 @@ TEXT_ENCODERS = {
 }
 
 
-def text_bank(template: str, classes: Sequence[str], phases: Sequence[str], encoder: str) -> Tensor:
-    """Features of every class prompt in every phase order, (k!, C, d); variants of a template are averaged."""
-    prompts = prompts_by_order(template, classes, phases)
+def text_bank(
+    template: str, classes: Sequence[str], phases: Sequence[str], encoder: str, incomplete: bool = False
+) -> Tensor:
+    """Features of every class prompt in every phase order, (k!, C, d); variants of a template are averaged.
+
+    incomplete: then of the prompts for slices that lack phases, as in `prompts_by_order`.
+    """
+    prompts = prompts_by_order(template, classes, phases, incomplete)
     flat = [prompt for order in prompts for variants in order for prompt in variants]
     features = encode_text(flat, encoder)
     return features.view(len(prompts), len(classes), -1, features.shape[1]).mean(dim=2)

@@ -83,7 +83,7 @@ class PictureTowers(nn.Module):
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """What the text tower reads of sentences, (T, ...).  Raises `InputError` where one fills the tower."""
         for text in dict.fromkeys(texts):
-            # What is too long is cut, so that a further word changes nothing.
+            # A sentence that is too long is cut: adding a word then changes nothing.
             if torch.equal(self.clip.tokens([text]), self.clip.tokens([f"{text} end"])):
                 raise InputError(f"sentence of {len(text.split())} words: too long for these towers, make it shorter")
         return self.clip.tokens(texts)

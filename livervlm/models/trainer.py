@@ -18,6 +18,7 @@ from ..base.paths import written_whole
 from ..base.profiles import Profile
 from ..phantom.cohort import make_cohort
 from ..scans.lesions import LesionSet
+from ..scans.phases import prompt_rows
 from ..scans.seeds import seed_of
 from ..scans.windowing import images
 from . import pretext
@@ -34,7 +35,8 @@ SIMSIAM_LR = 0.05 * 32 / 256  # the paper of SimSiam's, for batches of 32
 def config_for(lesions: LesionSet, profile: Profile, **choices) -> Config:
     """The model that suits a data set under a profile; `choices` set the config's other fields."""
     ours = {"text_encoder": profile.text_encoder, "encoder": profile.encoder, **choices}
-    return Config(**ours, classes=lesions.classes, phases=lesions.phases)
+    incomplete = lesions.present is not None
+    return Config(**ours, classes=lesions.classes, phases=lesions.phases, incomplete=incomplete)
 
 
 def train_model(
@@ -49,8 +51,15 @@ def train_model(
     after_epoch: Callable[[LiverVLM, int], None] | None = None,
     progress: bool = True,
 ) -> tuple[LiverVLM, list[float]]:
-    """Train a model on the slices `index`; returns it and its loss by epoch."""
+    """Train a model on the slices `index`; returns it and its loss by epoch.
+
+    Raises `InputError` where some slices lack a phase, and the recipe shuffles phases or the config says otherwise.
+    """
     recipe, device = recipe or Recipe(), best_device()
+    if recipe.init == "phase_shuffle" or recipe.augmentation or recipe.every_order:
+        lesions.require_every_phase("a recipe that reorders phases")
+    if config.incomplete != (lesions.present is not None):
+        raise InputError("config: incomplete is to be True where slices lack phases, and only there: use `config_for`")
     tasks = {None: classification, **AUGMENTATIONS}
     task = tasks[choose("augmentation", recipe.augmentation, tasks)]
     task = windowed(moved(task, recipe.geometry or profile.geometry), config.window)
@@ -63,9 +72,12 @@ def train_model(
         pretrained = pretrain(pictures, config.encoder, profile, recipe, seed=seed, progress=progress)
         model.encoder.load_state_dict(pretrained.encoder.state_dict())
     model.to(device)
+    data = to_device(torch.from_numpy(lesions.hu[index]), torch.from_numpy(lesions.label[index]), device)
+    if config.incomplete:
+        data["row"] = prompt_rows(lesions.present, index).to(device)
     history = fit(
         model,
-        to_device(torch.from_numpy(lesions.hu[index]), torch.from_numpy(lesions.label[index]), device),
+        data,
         task=task,
         epochs=recipe.epochs * profile.epochs,
         seed=seed,
@@ -109,7 +121,7 @@ def pretrain(
 
     settings = [encoder, geometry, profile.epochs, seed, list(pictures.shape)]
     settings += [recipe.init, recipe.probe, recipe.unlabelled]
-    # The code too: that of before made other weights.
+    # The code is part of the key, as other code trains other weights.
     settings += [hashlib.sha256(pictures.numpy()).hexdigest(), code_key(__name__)]
     path = made_once("pretext", settings, run)
     try:

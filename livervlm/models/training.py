@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import wraps
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -26,8 +27,9 @@ Task = Callable[[nn.Module, Batch, torch.Generator], Tensor]
 
 
 def classification(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-    """Cross-entropy of the class logits in canonical phase order (Equation 2)."""
-    return cross_entropy(model(batch["image"]), batch["label"])
+    """Cross-entropy of the class logits (Equation 2), in canonical order or in the prompts of each slice's row."""
+    logits = model(batch["image"], batch["row"]) if "row" in batch else model(batch["image"])
+    return cross_entropy(logits, batch["label"])
 
 
 def windowed(task: Task, bounds: tuple[float, float]) -> Task:
@@ -83,7 +85,9 @@ def fit(
 ) -> list[float]:
     """Train `model` in place; returns the mean loss of every epoch.
 
-    data: tensors of one length on the model's device.  schedule: from the share of epochs that is done, 0 to 1, to
+    data: tensors of one length on the model's device, as `to_device` makes them.  task: the loss; called with the
+    model, a batch ("image" (B, P, H, W) and "label" (B,), and what else `data` holds) and a generator for what is
+    random, it returns a scalar.  schedule: from the share of epochs that is done, 0 to 1, to
     the factor on the learning rate of every parameter group that is not marked `constant`.  after_epoch: called
     with the number of epochs done; the model may be in evaluation mode when it returns.  full_precision: float32
     where the device would halve it, which is faster on a CPU for layers of few channels.  checkpoint: a file written
@@ -97,7 +101,7 @@ def fit(
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
     n = len(next(iter(data.values())))
     settings = {"batch_size": batch_size, "lr": lr, "seed": seed, "n": n}
-    if checkpoint:  # goes on only with the weights and the data it began with
+    if checkpoint:  # a run goes on only with the weights and data that it began with
         settings["start"] = _digest([*model.state_dict().values(), *data.values()])
     parts = {"model": model, "optimizer": optimizer, "scaler": scaler}
     history = _resume(checkpoint, settings, parts, device) if checkpoint else []
@@ -123,32 +127,42 @@ def fit(
         if after_epoch:
             after_epoch(epoch + 1)
         if checkpoint and (epoch == epochs - 1 or time.monotonic() - saved > CHECKPOINT_SECONDS):
+            state = {name: part.state_dict() for name, part in parts.items()}
+            written = BytesIO()  # into a full disk torch.save fails without saying so
+            torch.save({**state, "history": history, "settings": settings}, written)
             with written_whole(checkpoint) as temporary:
-                state = {name: part.state_dict() for name, part in parts.items()}
-                torch.save({**state, "history": history, "settings": settings}, temporary)
+                temporary.write_bytes(written.getbuffer())
             saved = time.monotonic()
     return history
 
 
 @torch.inference_mode()
 def predict(
-    model: nn.Module, images: Tensor, *, every_order: bool = False, batch_size: int = 256, progress: bool = False
+    model: nn.Module,
+    images: Tensor,
+    rows: Tensor | None = None,
+    *,
+    every_order: bool = False,
+    batch_size: int = 256,
+    progress: bool = False,
 ) -> Tensor:
     """Class probabilities of windowed images (N, P, H, W) in canonical order, (N, C) float32 on the CPU.
 
+    rows: (N,) `phases.prompt_rows`, where slices may lack phases.
     every_order: instead the mean over all k! orders of the phases, each with the prompts that name it.
     """
     device = next(model.parameters()).device
     model.eval()
     answers = []
     with bar(None, "slices", progress, total=len(images)) as run:
-        for part in images.split(batch_size):
-            part = part.to(device)
+        for start in range(0, len(images), batch_size):
+            part = images[start : start + batch_size].to(device)
             if every_order:
                 every = (torch.full((len(part),), o, device=device) for o in range(math.factorial(images.shape[1])))
                 prob = torch.stack([model(shuffle(part, order), order).softmax(dim=1) for order in every]).mean(dim=0)
             else:
-                prob = model(part).softmax(dim=1)
+                of_part = () if rows is None else (rows[start : start + batch_size].to(device),)
+                prob = model(part, *of_part).softmax(dim=1)
             answers.append(prob.cpu())
             run.update(len(part))
     return torch.cat(answers)

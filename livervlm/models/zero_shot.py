@@ -102,7 +102,7 @@ def load(name: str, folder: str | Path | None = None) -> ZeroShotModel:
     except InputError:
         raise
     except ModuleNotFoundError as error:
-        raise InputError(f"{name} needs {error.name}: pip install 'livervlm[zero_shot]'") from error
+        raise InputError(f"{name} needs {error.name}: pip install 'livervlm[zero-shot]'") from error
     except Exception as error:  # whatever a damaged file raises
         reason = (str(error).splitlines() or [repr(error)])[0]
         raise InputError(f"{spec.repository}: its files cannot be read ({reason}); fetch them again") from error
@@ -135,6 +135,7 @@ def zero_shot_probabilities(
 
     template: a name in `prompts.templates`.  rgb: how phases become a picture, as in `to_rgb`.
     """
+    lesions.require_every_phase("a zero-shot model")
     classes = class_embeddings(model, prompts_by_order(template, lesions.classes, lesions.phases)[0])
     batches = bar(np.split(np.arange(len(lesions)), range(32, len(lesions), 32)), "zero-shot", progress)
     pictures = (to_rgb(images(lesions, index), lesions.phases, rgb) for index in batches)
@@ -316,6 +317,6 @@ def _whole(kind, path: Path | None, **options) -> nn.Module:
 
 
 def _tokenize(tokenizer, length: int, rows: int) -> Callable[[list[str]], dict[str, Tensor]]:
-    if len(tokenizer) != rows:  # without its files transformers makes a vocabulary up as well
+    if len(tokenizer) != rows:  # without these files transformers would make up a vocabulary
         raise ValueError(f"a vocabulary of {len(tokenizer)} tokens for a network of {rows}")
     return lambda texts: tokenizer(texts, padding=True, truncation=True, max_length=length, return_tensors="pt")

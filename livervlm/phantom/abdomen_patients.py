@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_edt
 
 from ..base.errors import InputError
 from ..base.paths import data_file
-from ..scans.conventions import CLASS_NAMES
+from ..scans.conventions import CLASS_NAMES, LILNET_CLASSES
 from .body import paint_body
 from .enhancement import COLUMNS, Tables, draw_tables
 from .findings import OTHER_KINDS
@@ -120,7 +120,7 @@ def draw_abdomens(
     n: int = 1,
     knobs: Knobs | None = None,
     *,
-    classes: Sequence[str] = tuple(CLASS_NAMES),
+    classes: Sequence[str] = LILNET_CLASSES,
     version: int = VERSION,
     first: int = 0,
 ) -> list[AbdomenPatient]:
@@ -154,7 +154,7 @@ def _draw(seed: tuple[int, ...], tables: Tables, knobs: Knobs, classes: tuple[st
         sex=sex,
         stature=stature,
         fat=float(np.clip(fat * np.exp(spread * rng.standard_normal()), 6, 45)),
-        scale=(tall, *(np.sqrt(tall) * girth).tolist()),  # the tall are not as much wider
+        scale=(tall, *(np.sqrt(tall) * girth).tolist()),  # tall people are wider, but by less than they are taller
         volumes={
             organ: float((man if sex == "man" else woman) * np.exp(sd * z))
             for (organ, (man, woman, sd)), z in zip(organ_volumes().items(), spreads, strict=True)
@@ -166,10 +166,10 @@ def _draw(seed: tuple[int, ...], tables: Tables, knobs: Knobs, classes: tuple[st
     kinds = [str(kind) for kind in rng.choice(classes, number)]
     kinds = [kinds[0] if rng.random() < SAME_KIND else kind for kind in kinds]
     others = tuple(_draw_others(patient, rng))
-    return _with_lesions(replace(patient, others=others), rng, kinds, tables, knobs)
+    return place_lesions(replace(patient, others=others), rng, kinds, tables, knobs)
 
 
-def _with_lesions(patient: AbdomenPatient, rng, kinds: list[str], tables: Tables, knobs: Knobs) -> AbdomenPatient:
+def place_lesions(patient: AbdomenPatient, rng, kinds: list[str], tables: Tables, knobs: Knobs) -> AbdomenPatient:
     """The patient with lesions at places in the liver that hold them; one that fits nowhere is drawn anew, smaller."""
     if not kinds:
         return patient
@@ -228,12 +228,12 @@ def _draw_others(patient: AbdomenPatient, rng: np.random.Generator):
         way, sign = way / np.linalg.norm(way), 1 if side == "left" else -1
         if not there:
             continue
-        radius, centre = float(np.clip(20 * size, 10, 45)), np.zeros(3)  # a fluid's depth
+        radius, centre = float(np.clip(20 * size, 10, 45)), np.zeros(3)  # depth of the fluid
         if kind == "gallstone":
             radius = float(np.clip(5 * size, 3, 9))
             bag = parts["gallbladder"]
             room = tube(bag, shape)[-1, 6] - bag.wall - radius
-            centre = shape.places(bag)[-1] + (0, max(room, 0), 0)  # it sinks to the back
+            centre = shape.places(bag)[-1] + (0, max(room, 0), 0)  # the stone sinks to the back
         elif kind in ROUND:
             usual, least, most, far = ROUND[kind]
             radius = float(np.clip(usual * size, least, most))

@@ -136,7 +136,7 @@ def lesion_depth(patient: Patient, z: np.ndarray, y: np.ndarray, x: np.ndarray) 
     rng = patient.rng("lesion")
     radius = patient.diameter / 2
     angle, flat, lobes = rng.uniform(0, np.pi), rng.uniform(0.75, 1.0), rng.uniform(0.15, 0.5)
-    # The middle wanders from slice to slice: one far column of a field for each direction.
+    # The centre of the lesion shifts from slice to slice, by a smooth random curve for y and one for x.
     wander = 0.08 * radius * smooth_field(rng, z, np.zeros(1), np.array([0.0, 9.0]) * radius, radius)  # (Z, 1, 2)
     u, v = x[None, None] - wander[..., :1], y[None, :, None] - wander[..., 1:]
     cos, sin = math.cos(angle), math.sin(angle)  # plain floats keep the arrays float32
@@ -166,7 +166,7 @@ def edge(patient: Patient, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.nd
     rng = patient.rng("edge")
     side, tilt, bend = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.3), 1 / rng.uniform(60, 180)
     half = max(0.75 * patient.diameter, (patient.field or 0) / 2)
-    away = half * rng.uniform(0.6, 1.05)  # in shares of the ROI, for every size alike
+    away = half * rng.uniform(0.6, 1.05)  # a share of the ROI, so that it looks the same at every lesion size
     cos, sin = math.cos(side), math.sin(side)
     along = y[:, None] * cos - x * sin
     out = smooth_field(rng, z, y, x, 30)

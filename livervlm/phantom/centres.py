@@ -20,7 +20,7 @@ from ..base.cache import made_once
 from ..base.errors import InputError
 from ..base.paths import data_file
 from ..base.progress import bar
-from ..scans.conventions import CLASS_NAMES
+from ..scans.conventions import LILNET_CLASSES
 from ..scans.lesions import LesionSet
 from .cohort import MASK_NAMES, patient_rois
 from .enhancement import COLUMNS, Tables, draw_tables
@@ -29,7 +29,6 @@ from .patients import N_GROUPS, Knobs, Patient, draw_patient
 VERSION = 3  # of the tables
 PHASES = ("ART", "PV")
 SLICES = 6  # of a patient in each phase
-CLASSES = tuple(CLASS_NAMES)
 NORMAL = "normal"  # a patient without a lesion, in a queue
 # mm; the paper's bins.  The outer ends are chosen: what is smaller is not characterised, and by MCT-LTDiag nine in ten
 # HCC stay below 122 mm.
@@ -102,7 +101,7 @@ def centre_set(
     table, drawn = draw_centre(name, seed, patients, span=span, hospital=hospital)
     todo = [(number, replace(one, field=field)) for number, one in enumerate(drawn) if one.kind != NORMAL]
     if not todo:
-        raise InputError(f"{name}: none of the patients has a lesion; ask for some of {', '.join(CLASSES)}")
+        raise InputError(f"{name}: none of the patients has a lesion; ask for some of {', '.join(LILNET_CLASSES)}")
 
     def make(path: Path) -> None:
         work = (delayed(patient_rois)(one, size, tuple(phases), True, even_slices(one.n_slices)) for _, one in todo)
@@ -110,10 +109,10 @@ def centre_set(
         count = [len(part["hu"]) for part in rois]
         LesionSet(
             **{key: np.concatenate([part[key] for part in rois]) for key in ("hu", "spacing", "masks")},
-            label=np.repeat([CLASSES.index(one.kind) for _, one in todo], count),
+            label=np.repeat([LILNET_CLASSES.index(one.kind) for _, one in todo], count),
             patient=np.repeat([number for number, _ in todo], count),
             group=np.repeat([one.group for _, one in todo], count),
-            classes=CLASSES,
+            classes=LILNET_CLASSES,
             phases=tuple(phases),
             mask_names=MASK_NAMES,
             source={"kind": "phantom", "version": str(VERSION), "seed": str(seed), "alignment": "aligned"}
@@ -123,7 +122,7 @@ def centre_set(
 
     settings = [VERSION, name, seed, size, _counts(name, patients), span, hospital, field, phases, SLICES, SIZES]
     about = centre_table().loc[table.at[0, "centre"]].to_dict()  # a cache of other tables is not read
-    settings += [about, lilnet_sizes().loc[about["sizes"], list(CLASSES)].to_numpy().tolist()]
+    settings += [about, lilnet_sizes().loc[about["sizes"], list(LILNET_CLASSES)].to_numpy().tolist()]
     return CentreSet(LesionSet.load(made_once("centres", settings, make)), table)
 
 
@@ -150,7 +149,7 @@ def draw_centre(
         raise InputError(f"a span from {span[0]} to {span[1]}: give two times from 0 to 1, the earlier first")
     centre = lilnet_patients().at[name, "centre"]
     about = centre_table().loc[centre].to_dict()
-    up_to = lilnet_sizes().loc[about["sizes"], list(CLASSES)].cumsum()  # patients in a size bin and those below
+    up_to = lilnet_sizes().loc[about["sizes"], list(LILNET_CLASSES)].cumsum()  # patients in a size bin and those below
     drawn_by = None if hospital is None else np.random.default_rng((VERSION, hospital, zlib.crc32(b"tables")))
     tables = draw_tables(drawn_by, version=VERSION)
     root, so_far = (VERSION, seed, zlib.crc32(f"centre {name}".encode())), Counter()
@@ -220,7 +219,7 @@ def background(patient: Patient) -> str:
 
 def _counts(name: str, patients: int | Mapping[str, int] | None) -> tuple[list[tuple[str, int]], int]:
     """The classes of a set with their numbers in the paper, or as they are asked for; and how many patients to draw."""
-    table, known = lilnet_patients(), (*CLASSES, NORMAL)
+    table, known = lilnet_patients(), (*LILNET_CLASSES, NORMAL)
     if name not in table.index:
         raise InputError(f"set {name!r}: choose one of {', '.join(table.index)}")
     counts = patients if isinstance(patients, Mapping) else table.loc[name, list(known)].to_dict()

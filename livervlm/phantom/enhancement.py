@@ -92,7 +92,8 @@ def draw_patterns(rng: np.random.Generator, kind: str, tables: Tables, diameter:
     `MOST`: no size makes a pattern certain.
     """
     every = _patterns(tables.version)
-    chance = dict(zip((name for name, *_ in every), rng.random(len(every)), strict=True))  # a rate changes no other
+    # A number for each pattern, so that changing one rate leaves the other draws as they are.
+    chance = dict(zip((name for name, *_ in every), rng.random(len(every)), strict=True))
     for name, never_with, _, _ in every:
         if never_with:
             chance[name] = 1 - chance[never_with]

@@ -119,8 +119,11 @@ def _table1_rows(rng: np.random.Generator, q: Mapping[str, float]):
 def draw_slices(rng: np.random.Generator, q: Mapping[str, float], counts: Mapping[str, int]):
     """The same for other numbers of patients: slices spread about the class's mean in Table 1, groups in turn."""
     total, spread = table1().groupby("class")[["cases", "slices"]].sum(), q["size spread"]
-    mean = (total["slices"] / total["cases"]).to_dict() | {kind: q[f"{kind} slices"] for kind in ("ICC", "MET")}
+    mean = (total["slices"] / total["cases"]).to_dict()
+    mean |= {name.removesuffix(" slices"): value for name, value in q.items() if name.endswith(" slices")}
     for kind, count in counts.items():
+        if kind not in mean:
+            raise InputError(f"class {kind}: the phantom does not know it; data/phantom.csv has no row '{kind} slices'")
         size = np.exp(spread * rng.standard_normal(count) - spread**2 / 2)
         for i, n in enumerate(rng.poisson((mean[kind] - 2) * size)):
             yield kind, 1 + i % N_GROUPS, int(n) + 2
@@ -175,7 +178,7 @@ def draw_patient(
     noise = q["noise"] * np.sqrt(3 / thickness) * np.exp(q["noise spread"] * rng.standard_normal())
     dose, timing = np.exp(q["dose spread"] * rng.standard_normal()), q["timing spread"] * rng.standard_normal()
     patterns = draw_patterns(rng, kind, tables, diameter)
-    # What steatosis takes from some livers the others have more: the table is a mean over both.
+    # Steatosis darkens some livers.  The table is a mean over all livers, so those without it are brighter.
     fatty = ("liver steatosis" in patterns) - tables.rates["liver steatosis"]
     hu = draw_hu(rng, tables, dose, timing, q["steatosis"] * fatty)
     head_foot, sideways = q["displacement"], q["sideways"]
@@ -186,8 +189,8 @@ def draw_patient(
         moved = rng.standard_normal(3) * (head_foot, sideways, sideways)
         moved *= min(1.0, 30 / max(np.linalg.norm(moved), 1e-9))
         step = np.array([thickness / SUB_SLICES, pixel, pixel])
-        moved = np.rint(moved / step) * step  # the fine grid's
-        # A registration can only choose among slices; the rest of its 3-4 mm lies in the plane.
+        moved = np.rint(moved / step) * step  # in whole steps of the fine grid
+        # A registration moves by whole slices along the body; the rest of its error of 3-4 mm lies in the plane.
         left, angle = rng.uniform(3, 4), rng.uniform(0, 2 * np.pi)
         along = moved[0] - thickness * np.rint(moved[0] / thickness)
         plane = np.sqrt(max(left**2 - along**2, 0.0))

@@ -17,7 +17,7 @@ def noise(rngs: list[np.random.Generator], side: int, pixel: float, sd: float, c
     """CT noise in HU, a slice from each generator, independent of one another: (len(rngs), side, side) float32."""
     f = np.hypot(np.fft.fftfreq(side, pixel)[:, None], np.fft.rfftfreq(side, pixel)[None])
     power = noise_spectrum(f, cutoff)
-    twice = np.full(power.shape[1], 2.0)  # a real picture's other half plane
+    twice = np.full(power.shape[1], 2.0)  # rfft keeps half the frequencies: each stands for two
     twice[0] = 1
     if side % 2 == 0:
         twice[-1] = 1

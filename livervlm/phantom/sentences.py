@@ -249,6 +249,6 @@ def _with_organ(sentence: Sentence, organ: str, noun: str, plural: str | None, a
         form = next(form for pattern, form in rules if re.fullmatch(pattern, match[0], re.IGNORECASE))
         return form.format(organ=noun, adjective=adjective)
 
-    every = "|".join(pattern for pattern, _ in rules)  # in one pass: a name put in is not replaced again
+    every = "|".join(pattern for pattern, _ in rules)  # so that no inserted name is replaced
     text = re.sub(rf"\b(?:{every})(?!\w)", put, sentence.text, flags=re.IGNORECASE)
     return replace(sentence, text=_tidy(text), organ=organ)

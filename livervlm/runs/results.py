@@ -56,7 +56,7 @@ class Runs:
         planned = declared()["plan"]["cohorts"] if protocol.cohorts == "population" else {}
         each = 1 if protocol.pool else protocol.folds  # records of a cohort
         there = {name: len(self._first(name).siblings(self.out)) // each for name in names}
-        return all(n >= planned.get(rows.all_rows()[name].set, 0) for name, n in there.items())
+        return all(n >= planned.get(rows.row_named(name).set, 0) for name, n in there.items())
 
     def outcomes(self, name: str) -> dict[int, Outcome]:
         """The cohorts of the paper's protocol whose folds are all there, by number."""
@@ -67,7 +67,7 @@ class Runs:
 
     def patients(self, name: str, pool: str | None = None) -> pd.DataFrame:
         """Percent of each test patient's slices that was answered right, a line for each cohort."""
-        pool = pool or rows.all_rows()[name].pools[0]
+        pool = pool or rows.row_named(name).pools[0]
         tests = {record["cohort"]: record["tests"][pool] for record in self.read(name)}
         share = {cohort: test["correct"] / test["slices"] for cohort, test in tests.items()}
         return 100 * pd.DataFrame(share).T.sort_index()
@@ -81,7 +81,7 @@ class Runs:
 
     def measures(self, name: str, pool: str | None = None) -> pd.DataFrame:
         """A line for each cohort: accuracy and each class's recall in percent, AUC, calibration error and loss."""
-        pool, lines = pool or rows.all_rows()[name].pools[0], {}
+        pool, lines = pool or rows.row_named(name).pools[0], {}
         for record in self.read(name):
             test = record["tests"][pool]
             counts = np.array(test["confusion"])  # [truth, answer]
@@ -95,7 +95,7 @@ class Runs:
             whole = self._whole(name, self.outcomes(name)).values()
             counts = [confusion(one.y_true, one.y_pred, len(one.classes)) for one in whole]
         else:
-            pool = pool or rows.all_rows()[name].pools[0]
+            pool = pool or rows.row_named(name).pools[0]
             counts = [record["tests"][pool]["confusion"] for record in self._whole(name, self.read(name))]
         classes = classes_of(self.read(name)[0])
         return pd.DataFrame(np.sum(counts, axis=0), pd.Index(classes, name="truth"), pd.Index(classes, name="answer"))
@@ -111,7 +111,7 @@ class Runs:
             patient = [f"{one} of cohort {cohort}" for cohort, found in whole.items() for one in found.patient]
             y_true, prob = (np.concatenate([getattr(o, what) for o in whole.values()]) for what in ("y_true", "prob"))
             return PatientAnswers.of_slices(y_true, prob, np.array(patient), next(iter(whole.values())).classes)
-        pool = pool or rows.all_rows()[name].pools[0]
+        pool = pool or rows.row_named(name).pools[0]
         tests = [record["tests"][pool] for record in self._whole(name, self.read(name))]
         if not all("prob" in test for test in tests):
             raise InputError(f"{name}: its records keep no probabilities by patient; the paper's protocol keeps them")
@@ -126,7 +126,7 @@ class Runs:
         """
         from .cohorts import pool_patients  # which can make pictures, and is slow to import
 
-        pool = pool or rows.all_rows()[name].pools[0]
+        pool = pool or rows.row_named(name).pools[0]
         drawn = pool_patients(self._first(name), pool)
         for record in self.read(name):
             test, counts = record["tests"][pool], np.array(record["tests"][pool]["confusion"])
@@ -168,7 +168,8 @@ class Runs:
             both = one.index.intersection(other.index)
             difference = one.loc[both] - other.loc[both]  # (cohorts, patients), paired by both
             n, wanted = len(difference), min(planned["cohorts"][rows.all_rows()[side].set] for side in sides)
-            done = n >= wanted and self.complete(*sides)  # also where one side has cohorts enough before its plan ends
+            # Both: one side can reach its number of cohorts before the other.
+            done = n >= wanted and self.complete(*sides)
             means = difference.mean(axis=1).to_numpy()
             compared.append(mean_t(means) if done else Comparison(0.0, np.inf, 1, 0))
             boots.append(crossed_bootstrap(difference.to_numpy())[1:] if done else (np.nan, np.nan))
@@ -227,7 +228,7 @@ class Runs:
 
     def _first(self, name: str) -> Cell:
         """A cell of the row, whose siblings are all the others."""
-        row = rows.all_rows()[name]
+        row = rows.row_named(name)
         return cells([row], self.protocol, 1, self.profile, self.test_patients)[0]
 
     def _whole(self, name: str, found: Collection) -> Collection:
@@ -278,6 +279,8 @@ def claims(population: Runs | None = None, paper: Runs | None = None, progress: 
         ours, five = judged.loc[contrast["name"]], paper.compare({"": sides}).iloc[0]
         shown = f"{ours['difference']:+.1f} ({ours['low']:+.1f} to {ours['high']:+.1f}), {ours['n']} cohorts"
         said = contrast.get("paper", {})
+        if said.get("equal"):  # the difference has no side that the paper calls better
+            shown = f"{contrast['name'].replace(' against ', ' less ')}: {shown}"
         lines[said.get("claim", contrast["claim"])] = {
             "table": contrast["table"] or "-",
             "in the paper": f"“{said['words']}” ({said['section']})" if said else "ours",
@@ -295,7 +298,7 @@ def _printed(table: int, sides: tuple[str, str]) -> dict[str, str]:
     mine = [row for row in examine_rows() if table in row.tables]
     behind = [next(row for row in mine if row.printed["accuracy"] == figure) for figure in figures]
     lost = [side for side, row in zip(sides, behind, strict=True) if row.folds is None]
-    said = f"not recovered: {', '.join(lost)}"
+    said = f"not recovered: {' and '.join(lost)}"
     if not lost:
         found = paired_t(*(np.array(row.folds) for row in behind), test_over_train=1 / 4)
         said = "{:+.1f} to {:+.1f}".format(*found.interval())

@@ -4,6 +4,7 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 
 import pandas as pd
@@ -126,6 +127,16 @@ def read_declared(path: Path) -> dict:
 def all_rows() -> dict[str, Row]:
     """Every row by name, in the order in which they run."""
     return {entry["name"]: row_of(entry) for entry in declared()["rows"]}
+
+
+def row_named(name: str) -> Row:
+    """One of them; an `InputError` for a name that no row has."""
+    try:
+        return all_rows()[name]
+    except KeyError:
+        near = get_close_matches(name, all_rows(), 1, 0.6)
+        hint = f"is it {near[0]!r}?" if near else "`livervlm reproduce --list` shows them"
+        raise InputError(f"no row is named {name!r}; {hint}") from None
 
 
 def row_of(entry: Mapping) -> Row:

@@ -16,7 +16,7 @@ from ..base.device import best_device
 from ..base.progress import bar
 from .records import write_record
 
-# joblib replaces a worker whose memory has grown, between two cells: nothing is lost, and a page need not say so.
+# Between two cells joblib replaces a worker whose memory has grown, and warns of it.  Nothing is lost.
 warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor", UserWarning)
 
 
@@ -65,10 +65,10 @@ def run_one(work: Work, out: str | Path, wait: bool = False) -> bool:
     lock = Path(out).absolute() / ".locks" / "-".join((*path.relative_to(Path(out).absolute()).parts[:-1], path.stem))
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(lock, timeout=-1 if wait else 0):  # the system lets go of it when its process dies
+        with FileLock(lock, timeout=-1 if wait else 0):  # the system releases the lock when its process dies
             done = not path.exists()
             if done:
-                with parallel_config("sequential"):  # on a cluster, what a cell waits for could wait for the cell
+                with parallel_config("sequential"):  # on a cluster a cell could wait for a cell that waits for it
                     made = work.record()
                 write_record(path, made)
             lock.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ class LesionSet:
     """N lesion slices of some patients, each in P phases.
 
     Raises `InputError` where the parts do not fit: wrong shape, NaN, a label outside the classes, a patient
-    with two groups.
+    with two groups, a lesion with two labels or of two patients.
     """
 
     hu: np.ndarray  # (N, P, H, W) int16, Hounsfield units
@@ -35,12 +35,14 @@ class LesionSet:
     masks: np.ndarray | None = None  # (N, P, H, W) uint8, bit i set where `mask_names[i]` is
     mask_names: tuple[str, ...] = ()  # "lesion", then causal parts such as "rim" or "scar"
     source: dict[str, str] = field(default_factory=dict)  # where it comes from: kind, version, seed ...
+    lesion: np.ndarray | None = None  # (N,) int64, which lesion a slice shows, where that is known
+    present: np.ndarray | None = None  # (N, P) bool, False where a slice lacks the phase: its hu is ABSENT
 
     def __post_init__(self):
         set_ = object.__setattr__  # the class is frozen; only here are the parts brought to their types
         if self.hu.dtype != np.int16:
             set_(self, "hu", _to_int16(np.asarray(self.hu)))
-        for name in ("label", "patient", "group"):
+        for name in ("label", "patient", "group", *(("lesion",) if self.lesion is not None else ())):
             set_(self, name, _to_int64(name, getattr(self, name)))
         set_(self, "spacing", np.asarray(self.spacing, dtype=np.float32))
         for name in ("classes", "phases", "mask_names"):
@@ -55,20 +57,33 @@ class LesionSet:
         """Side of the square ROI in pixels."""
         return self.hu.shape[-1]
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that has an entry for each slice, by name."""
+        names = ("hu", "label", "patient", "group", "spacing", "masks", "lesion", "present")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
     def mask(self, name: str) -> np.ndarray:
         """(N, P, H, W) bool: where the lesion, or one of its causal parts, is."""
         if self.masks is None or name not in self.mask_names:
             raise InputError(f"no mask {name!r} in this set: it has {', '.join(self.mask_names) or 'none'}")
         return (self.masks >> self.mask_names.index(name) & 1).astype(bool)
 
+    def require_every_phase(self, what: str) -> None:
+        """Raise `InputError` where a slice lacks a phase; `what`: what cannot do without."""
+        if self.present is not None:
+            lacking = int((~self.present).any(axis=1).sum())
+            raise InputError(
+                f"{what} needs every phase, and {lacking} of {len(self)} slices lack one: import the table without "
+                "`--phases any`"
+            )
+
     def subset(self, index: np.ndarray) -> "LesionSet":
         """The slices that `index` picks (a boolean mask or positions)."""
-        parts = {name: getattr(self, name)[index] for name in ("hu", "label", "patient", "group", "spacing")}
-        return replace(self, **parts, masks=None if self.masks is None else self.masks[index])
+        return replace(self, **{name: array[index] for name, array in self.arrays().items()})
 
     @classmethod
     def concatenate(cls, parts: Sequence["LesionSet"]) -> "LesionSet":
-        """The slices of some sets one after the other; all else is as in the first, `source` too.
+        """The slices of some sets one after the other, without numbers of lesions; all else is as in the first.
 
         Raises `InputError` where classes, phases or mask names differ, or where a patient has two groups.
         """
@@ -77,8 +92,9 @@ class LesionSet:
             told = {getattr(part, name) for part in parts}
             if len(told) > 1:
                 raise InputError(f"sets with different {name} cannot be joined: {' and '.join(map(str, told))}")
-        names = ("hu", "label", "patient", "group", "spacing") + (("masks",) if first.masks is not None else ())
-        return replace(first, **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+        names = first.arrays().keys() - {"lesion"}
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        return replace(first, **joined, lesion=None)
 
     def folds(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """For each group: (group, training positions, test positions).  No patient is in both."""
@@ -94,6 +110,8 @@ class LesionSet:
         digest = hashlib.sha256(self.cohort_key().encode())
         digest.update(json.dumps([self.phases, self.hu.shape]).encode())
         digest.update(np.ascontiguousarray(self.hu))
+        if self.present is not None:
+            digest.update(np.ascontiguousarray(self.present))
         return digest.hexdigest()
 
     def cohort_key(self) -> str:
@@ -105,10 +123,9 @@ class LesionSet:
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file, whole or not at all."""
-        names = ("hu", "label", "patient", "group", "spacing") + (("masks",) if self.masks is not None else ())
         texts = {n: json.dumps(getattr(self, n)) for n in ("classes", "phases", "mask_names", "source")}
         with written_whole(path) as temporary:
-            arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in names}
+            arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
             save_file(arrays, temporary, metadata={"format": FORMAT, **texts})
 
     @classmethod
@@ -125,7 +142,10 @@ class LesionSet:
                 parts = {name: file.get_tensor(name) for name in file.offset_keys() if name not in ("hu", "masks")}
         except SafetensorError as error:
             raise InputError(f"{path}: not a whole safetensors file ({error}); make or copy it again") from error
-        texts = {name: json.loads(text) for name, text in metadata.items() if name != "format"}
+        try:
+            texts = {name: json.loads(text) for name, text in metadata.items() if name != "format"}
+        except (ValueError, RecursionError):
+            raise InputError(f"{path}: its names and notes are no JSON; make or copy it again") from None
         unknown = {*parts, *texts} - {part.name for part in fields(cls)}
         if unknown:
             raise InputError(f"{path}: unknown parts {sorted(unknown)}; written by a newer livervlm? update it")
@@ -148,9 +168,8 @@ def assign_groups(label: np.ndarray, patient: np.ndarray, n_groups: int = 5, see
         raise InputError(f"{n_groups} patient groups: cross-validation needs at least 2")
     fewest = min(len(np.unique(patient[label == c])) for c in np.unique(label))
     if fewest < n_groups:
-        raise InputError(
-            f"too few patients for {n_groups} groups: the rarest class has {fewest}; ask for at most {fewest} groups"
-        )
+        remedy = f"ask for at most {fewest} groups" if fewest > 1 else "give it more patients, or leave it out"
+        raise InputError(f"too few patients for {n_groups} groups: the rarest class has {fewest}; {remedy}")
     group = np.zeros(len(label), dtype=np.int64)
     splitter = StratifiedGroupKFold(n_groups, shuffle=True, random_state=seed)
     for number, (_, test) in enumerate(splitter.split(label, label, patient), start=1):
@@ -228,10 +247,24 @@ def _check(s: LesionSet) -> None:
     outside = s.label[(s.label < 0) | (s.label >= len(s.classes))]
     if len(outside):
         raise InputError(f"label {outside[0]} is not in the classes 0..{len(s.classes) - 1} ({', '.join(s.classes)})")
-    pairs = np.unique(np.stack([s.patient, s.group]), axis=1)
+    if doubled := _doubled(s.patient, s.group):
+        patient, groups = doubled
+        raise InputError(f"patient {patient} is in groups {groups}; keep all slices of a patient in one group")
+    if s.present is not None:
+        if s.present.shape != (n, p) or s.present.dtype != bool:
+            raise InputError(f"present is {s.present.dtype} {s.present.shape}; expected bool {(n, p)}")
+        if few := int((s.present.sum(axis=1) < 2).sum()):
+            raise InputError(f"{few} slices have fewer than two phases; leave them out")
+    if s.lesion is not None:
+        if s.lesion.shape != (n,):
+            raise InputError(f"lesion has shape {s.lesion.shape}; expected {(n,)}, one per slice")
+        for name in ("patient", "label"):
+            if doubled := _doubled(s.lesion, getattr(s, name)):
+                raise InputError(f"lesion {doubled[0]} has {name} {doubled[1]}; number each lesion once")
+
+
+def _doubled(of: np.ndarray, values: np.ndarray) -> tuple[int, str] | None:
+    """The first number of `of` that has several values, and which."""
+    pairs = np.unique(np.stack([of, values]), axis=1)
     twice = pairs[0, 1:][pairs[0, 1:] == pairs[0, :-1]]
-    if len(twice):
-        groups = pairs[1, pairs[0] == twice[0]]
-        raise InputError(
-            f"patient {twice[0]} is in groups {', '.join(map(str, groups))}; keep all slices of a patient in one group"
-        )
+    return (int(twice[0]), ", ".join(map(str, pairs[1, pairs[0] == twice[0]]))) if len(twice) else None

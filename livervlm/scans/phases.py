@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +19,7 @@ def orders(k: int) -> Tensor:
     """
     if k < 1:
         raise InputError(f"{k} phases have no orders: give at least one phase")
-    return torch.tensor(list(itertools.permutations(range(k))), device="cpu")  # made anew: nobody can spoil it
+    return torch.tensor(list(itertools.permutations(range(k))), device="cpu")  # a new one for each caller
 
 
 def inverses(k: int) -> Tensor:
@@ -37,6 +38,23 @@ def random_orders(images: Tensor, generator: torch.Generator) -> Tensor:
 def order_names(phases: Sequence[str]) -> list[tuple[str, ...]]:
     """The phase names channel by channel for every order, in the order of the table."""
     return [tuple(phases[i] for i in row) for row in orders(len(phases)).tolist()]
+
+
+def some_of(phases: Sequence[str]) -> list[tuple[str, ...]]:
+    """What a slice that lacks phases may have: two or more of them, in their order; the larger selections first."""
+    return [some for n in range(len(phases) - 1, 1, -1) for some in itertools.combinations(phases, n)]
+
+
+def prompt_rows(present: np.ndarray | None, index: np.ndarray | slice = slice(None)) -> Tensor | None:
+    """Which prompts speak of some slices, (n,) int64: of one with all k phases 0, else k! and its place in `some_of`.
+
+    present: of a `LesionSet`; None, as every slice has every phase, gives None.
+    """
+    if present is None:
+        return None
+    k = present.shape[1]
+    rows = {some: math.factorial(k) + place for place, some in enumerate(some_of(range(k)))} | {tuple(range(k)): 0}
+    return torch.tensor([rows[tuple(np.flatnonzero(phases))] for phases in present[index]])
 
 
 def shuffle(images: Tensor, order: Tensor) -> Tensor:

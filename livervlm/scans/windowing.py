@@ -1,5 +1,7 @@
 """From Hounsfield units to what a network sees."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,6 +16,10 @@ def window(hu: Tensor, bounds: tuple[float, float] = WINDOW) -> Tensor:
     return (hu.float().clamp(low, high) - low) * (2 / (high - low)) - 1
 
 
-def images(lesions: LesionSet, index: np.ndarray | slice = slice(None), bounds: tuple[float, float] = WINDOW) -> Tensor:
+def images(
+    lesions: LesionSet,
+    index: Sequence[int] | np.ndarray | slice = slice(None),
+    bounds: tuple[float, float] = WINDOW,
+) -> Tensor:
     """The windowed images of some slices, (n, P, H, W) float32 on the CPU."""
     return window(torch.tensor(lesions.hu[index]), bounds)

@@ -1,8 +1,10 @@
 """Files become a `Study`, all phases on one grid, and a `Study` becomes files again."""
 
+import errno
 import uuid
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,77 @@ from .volumes import read_mask, read_volume
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"  # DICOM PS3.4, table B.5-1
 
 
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """The phases of one patient, each read once, for any number of lesions.
+
+    images: phase -> int16 HU, as `read_volume` gives them.  readings: phase -> the report of its reading.
+    """
+
+    images: Mapping[str, sitk.Image]
+    readings: Mapping[str, Reading]
+    _volumes: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)  # by the reference
+    _doubts: dict[tuple, Reading] = field(default_factory=dict)  # by the reference, and by which phases have a mask
+
+    def lesion(
+        self,
+        mask: str | Path | Mapping[str, str | Path] | None = None,
+        box: tuple[int, int, int, int, int, int] | None = None,
+        mask_value: int | str | None = None,
+        threshold: float | None = None,
+        piece: int | None = None,
+        reading: Reading | None = None,
+        reference: str | None = None,
+    ) -> Study:
+        """One lesion, every phase resampled (linear) onto the grid of the reference; see `read_study`."""
+        names = [p for p in PHASE_NAMES if p in self.images]
+        masks = mask if isinstance(mask, Mapping) else {reference or names[-1]: mask} if mask else {}
+        reference = reference or [p for p in names if p in masks or box is not None][-1]
+        if reference not in names or (masks and reference not in masks):
+            raise InputError(f"reference {reference}: not a phase with a volume, or masks are given and it has none")
+        reading, grid = told(reading), self.images[reference]
+        if box is not None:
+            _check_box(box, grid.GetSize()[::-1])
+            reading.assume(
+                f"the box is in voxels of {reference} turned upright, from the feet, the front and the right"
+            )
+        own = {}
+        for p in names:
+            reading.add(self.readings[p], p)
+            if not same_grid(self.images[p], grid):
+                reading.assume(f"{p}: resampled (linear) onto the grid of {reference}")
+            if p in masks:
+                part = Reading()
+                lesion = read_mask(masks[p], grid, mask_value, threshold, piece, self.images[p], part)
+                own[p] = sitk.GetArrayFromImage(lesion).astype(bool)
+                doubt_mask(part.source, self.readings[p].source, p, part)
+                reading.add(part, f"mask of {p}")
+        volumes, spacing = self._on_grid_of(reference), grid.GetSpacing()[::-1]
+        reading.add(self._doubts_of_phases(reference, frozenset(own)), "")
+        if box is not None:
+            return Study(volumes, spacing, reference, tuple(box))
+        lesion = {p: own.get(p, own[reference]) for p in names}
+        centres = {p: tuple(np.argwhere(m).mean(0).tolist()) for p, m in lesion.items()} if len(own) > 1 else {}
+        return Study(volumes, spacing, reference, mask_box(own[reference]), centres, {"lesion": lesion})
+
+    def _on_grid_of(self, reference: str) -> dict[str, np.ndarray]:
+        if reference not in self._volumes:
+            grid = self.images[reference]
+            images = {p: self.images[p] for p in PHASE_NAMES if p in self.images}
+            self._volumes[reference] = {
+                p: sitk.GetArrayFromImage(image) if same_grid(image, grid) else on_grid(image, grid)
+                for p, image in images.items()
+            }
+        return self._volumes[reference]
+
+    def _doubts_of_phases(self, reference: str, centred: frozenset[str]) -> Reading:
+        if (reference, centred) not in self._doubts:
+            made = self._doubts[reference, centred] = Reading()
+            sources = {p: reading.source for p, reading in self.readings.items()}
+            doubt_phases(sources, self._on_grid_of(reference), set(centred), made)
+        return self._doubts[reference, centred]
+
+
 def read_study(
     phases: Mapping[str, str | Path],
     mask: str | Path | Mapping[str, str | Path] | None = None,
@@ -28,6 +101,7 @@ def read_study(
     threshold: float | None = None,
     piece: int | None = None,
     reading: Reading | None = None,
+    reference: str | None = None,
 ) -> Study:
     """Read one lesion of one patient, every phase resampled (linear) onto the grid of the reference phase.
 
@@ -37,48 +111,22 @@ def read_study(
     box: instead of a mask, (z0, z1, y0, y1, x0, x1), ends excluded: voxels of the reference phase turned to
     LPS, so slices count from the feet, rows from the front, columns from the patient's right, all from 0.
     reading: gets a line for all that was assumed, left out or is doubtful; without it a doubt is a Python warning.
+    reference: the phase on which the box or the one mask lies; by default the last that has a mask of its own, else the
+    last phase.
 
-    The reference is the last phase that has a mask of its own, else the last phase.  Masks of several phases
-    give the lesion's centre in each; with one mask or a box it is taken at one table position in every phase.
-    Where a phase does not reach, it is -1024, which `extract_rois` refuses in an ROI.
+    Masks of several phases give the lesion's centre in each; with one mask or a box it is taken at one table position
+    in every phase.  Where a phase does not reach, it is -1024, which `extract_rois` refuses in an ROI.
     """
-    masks = mask if isinstance(mask, Mapping) else {}
-    unknown = [p for p in (*phases, *masks) if p not in PHASE_NAMES or p not in phases]
+    named = (*phases, *(mask if isinstance(mask, Mapping) else ()))
+    unknown = [p for p in named if p not in PHASE_NAMES or p not in phases]
     if unknown or not phases:
         wrong = unknown[0] if unknown else "(none)"
         raise InputError(f"phase {wrong}: give a volume for each phase, of {', '.join(PHASE_NAMES)}")
     if bool(mask) == (box is not None):
         raise InputError("give either a mask of the lesion or a box")
-    names = [p for p in PHASE_NAMES if p in phases]
-    if mask and not masks:
-        masks = {names[-1]: mask}
-    reading = told(reading)
-    reference = [p for p in names if p in masks or box is not None][-1]
-    parts = {p: Reading() for p in names}
-    grid = read_volume(phases[reference], reading=parts[reference])
-    if box is not None:
-        _check_box(box, grid.GetSize()[::-1])
-        reading.assume(f"the box is in voxels of {reference} turned upright, from the feet, the front and the right")
-    volumes, own = {}, {}
-    for p in names:
-        image = grid if p == reference else read_volume(phases[p], reading=parts[p])
-        volumes[p] = on_grid(image, grid)
-        if not same_grid(image, grid):
-            parts[p].assume(f"resampled (linear) onto the grid of {reference}")
-        reading.add(parts[p], p)
-        if p in masks:
-            part = Reading()
-            lesion = read_mask(masks[p], grid, mask_value, threshold, piece, image, part)
-            own[p] = sitk.GetArrayFromImage(lesion).astype(bool)
-            doubt_mask(part.source, parts[p].source, p, part)
-            reading.add(part, f"mask of {p}")
-    doubt_phases({p: part.source for p, part in parts.items()}, volumes, set(own), reading)
-    spacing = grid.GetSpacing()[::-1]
-    if box is not None:
-        return Study(volumes, spacing, reference, tuple(box))
-    lesion = {p: own.get(p, own[reference]) for p in names}
-    centres = {p: tuple(np.argwhere(m).mean(0).tolist()) for p, m in lesion.items()} if len(own) > 1 else {}
-    return Study(volumes, spacing, reference, mask_box(own[reference]), centres, {"lesion": lesion})
+    readings = {p: Reading() for p in PHASE_NAMES if p in phases}
+    images = {p: read_volume(phases[p], reading=of) for p, of in readings.items()}
+    return Scan(images, readings).lesion(mask, box, mask_value, threshold, piece, reading, reference)
 
 
 def lesions_apart(study: Study) -> list[Study]:
@@ -91,11 +139,11 @@ def lesions_apart(study: Study) -> list[Study]:
     return [replace(study, box=mask_box(o), masks={"lesion": dict.fromkeys(study.volumes, o)}) for o in found]
 
 
-def write_study(study: Study, folder: str | Path, format: str = "nifti") -> dict[str, Path]:
+def write_study(study: Study, folder: str | Path, format: str = "nifti", patient: str = "phantom") -> dict[str, Path]:
     """Write a study into a new folder, whole or not at all; `read_study` reads it back.
 
     format: "nifti" writes NC.nii.gz ..., "dicom" a folder NC ... for each phase, an uncompressed CT series of
-    a patient named "phantom".  The lesion's mask, where known, is mask_NC.nii.gz ... where the lesion's centre
+    a patient with this name and ID.  The lesion's mask, where known, is mask_NC.nii.gz ... where the lesion's centre
     differs between phases; otherwise one file on the reference phase, mask.nii.gz where that is the last phase.
     HU are rounded to integers.
 
@@ -113,17 +161,26 @@ def write_study(study: Study, folder: str | Path, format: str = "nifti") -> dict
         last = [phase for phase in PHASE_NAMES if phase in study.volumes][-1]
         name = "mask.nii.gz" if study.reference == last else f"mask_{study.reference}.nii.gz"
         masks = {name: lesion[study.reference]} if lesion else {}
-    with folder_written_whole(folder) as new:
+    with folder_written_whole(folder) as new, _told_of_the_disk(folder):
         shared = {"0020|000d": _uid(), "0020|0052": _uid()}  # one study and frame of reference for all phases
         for phase, volume in study.volumes.items():
             image = _image(np.rint(volume).astype(np.int16), study.spacing)
             if format == "nifti":
                 sitk.WriteImage(image, new / f"{phase}.nii.gz")
             else:
-                _write_series(image, new / phase, shared)
+                _write_series(image, new / phase, shared | {"0010|0010": patient, "0010|0020": patient})
         for name, mask in masks.items():
             sitk.WriteImage(_image(mask.astype(np.uint8), study.spacing), new / name)
     return {path.name.removesuffix(".nii.gz"): path for path in sorted(folder.iterdir())}
+
+
+@contextmanager
+def _told_of_the_disk(folder: Path) -> Iterator[None]:
+    """SimpleITK has many words for a file that cannot be written, and none of them is the system's."""
+    try:
+        yield
+    except RuntimeError:
+        raise OSError(errno.EIO, "a scan cannot be written; is the disk full?", str(folder)) from None
 
 
 def on_grid(image: sitk.Image, grid: sitk.Image) -> np.ndarray:
@@ -160,8 +217,6 @@ def _write_series(image: sitk.Image, folder: Path, shared: Mapping[str, str]) ->
         "0008|0016": CT_IMAGE_STORAGE,
         "0008|0060": "CT",
         "0008|103e": PHASE_NAMES[folder.name],
-        "0010|0010": "phantom",
-        "0010|0020": "phantom",
         "0018|0050": between,
         "0018|0088": between,
         "0020|000e": _uid(),

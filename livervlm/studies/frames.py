@@ -4,6 +4,9 @@ A slice of a series is a file with one frame; multi-frame CT keeps what differs 
 (DICOM PS3.3, C.7.6.16).  Headers are pydicom's; what is compressed is decoded by SimpleITK.
 """
 
+import io
+import os
+import struct
 import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,8 +15,7 @@ from pathlib import Path
 import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
+from pydicom.filereader import read_dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -27,6 +29,18 @@ from .reading import DAMAGED, LARGEST, Reading, Source, check_bytes, silence, si
 TISSUE = (-900.0, 3000.0)  # HU between which a padding value may be tissue
 PIXELS = (0x7FE0, 0x0010)
 UNDEFINED = 0xFFFFFFFF  # length of what is compressed
+
+
+class _Content(io.BufferedReader):
+    """A file of which no more is read than it holds: pydicom asks for as many bytes as a damaged header claims, and
+    Python sets aside memory for all of them."""
+
+    def __init__(self, file: Path | str, mode: str = "rb"):
+        super().__init__(io.FileIO(str(file)))
+        self.end = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(size if size is None or size < 4096 else max(min(size, self.end - self.tell()), 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +64,7 @@ class Frame:
 def read_header(file: Path) -> Dataset:
     """The header; large values are left in the file, and a file that ends early raises `EOFError`."""
     deflated = _check_deflated(file)
-    header = dcmread(file, defer_size=None if deflated else 4096, force=True)
+    header = _dataset(file, None if deflated else 4096)
     if "Rows" in header:
         pixels = header.get_item(PIXELS) if PIXELS in header else None
         if pixels is None:
@@ -76,7 +90,7 @@ def stored_values(file: Path) -> tuple[Dataset, np.ndarray]:
     Bits that hold no pixel (old overlays) are cleared.  Raises `EOFError` where pixels are missing.
     """
     _check_deflated(file)
-    header = dcmread(file, force=True)
+    header = _dataset(file)
     shape = (int(header.get("NumberOfFrames") or 1), int(header.Rows), int(header.Columns))
     bits, signed = int(header.BitsAllocated), bool(header.get("PixelRepresentation", 0))
     check_bytes(int(np.prod(shape, dtype=float)), bits / 8)
@@ -143,12 +157,23 @@ def forget() -> None:
     kept_values.cache_clear()
 
 
+def _dataset(file: Path, defer_size: int | None = None) -> Dataset:
+    with _Content(file) as content:
+        made = dcmread(content, defer_size=defer_size, force=True)
+    made.fileobj_type = _Content  # for what is deferred
+    return made
+
+
 def _check_deflated(file: Path) -> bool:
     """Whether a file is deflated.  It grows up to 1032 times, and pydicom inflates all of it: too much is refused."""
-    try:
-        deflated = read_file_meta_info(file).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
-    except (InvalidDicomError, *DAMAGED):  # a bare data set has no such information
-        return False
+    with _Content(file) as content:
+        if content.read(132)[128:] != b"DICM":  # a bare data set has no such information
+            return False
+        try:
+            information = read_dataset(content, False, True, stop_when=lambda tag, *_: tag.group != 2)
+            deflated = information.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+        except DAMAGED:
+            return False
     if deflated and file.stat().st_size * 1032 > LARGEST:
         raise InputError(f"a deflated DICOM file over {LARGEST // 1032} bytes; export it uncompressed")
     return deflated
@@ -156,6 +181,7 @@ def _check_deflated(file: Path) -> bool:
 
 def _decoded(header: Dataset, shape: tuple[int, int, int]) -> np.ndarray:
     """Compressed pixels through SimpleITK, which gets the picture alone: no name, no rescale, no other guess of its."""
+    _check_fragments(header.PixelData)
     bare = Dataset()
     for name in ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData"):
         bare[name] = header[name]
@@ -172,6 +198,16 @@ def _decoded(header: Dataset, shape: tuple[int, int, int]) -> np.ndarray:
     if values.size != np.prod(shape):
         raise EOFError
     return values.reshape(shape)
+
+
+def _check_fragments(encapsulated: bytes) -> None:
+    """Compressed pixels are items of a tag and a length each (DICOM PS3.5, A.4); GDCM takes any length at its word."""
+    at = 0
+    while at < len(encapsulated):
+        tag, length = struct.unpack_from("<4sI", encapsulated, at)
+        at += 8 + length
+        if tag[:2] != b"\xfe\xff" or at > len(encapsulated):
+            raise EOFError
 
 
 def _frame(file: Path, header: Dataset, index: int) -> Frame:

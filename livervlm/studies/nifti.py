@@ -8,6 +8,7 @@ import gzip
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -54,13 +55,8 @@ def is_nifti(path: Path) -> bool:
 
 def read_nifti(path: Path, reading: Reading) -> sitk.Image:
     """The volume with its own values, rescaled where the header says so; raises `EOFError` where it is cut short."""
-    with open(path, "rb") as plain:
-        packed = plain.read(2) == b"\x1f\x8b"
-    with (gzip.open if packed else open)(path, "rb") as file:
-        header = _header(file.read(540))
-        if header is None:
-            raise EOFError
-        shape = _shape(header)
+    with _unpacked(path) as file:
+        header, shape = _begin(file)
         kind = np.dtype(header.order + TYPES[header.datatype])
         voxels = int(np.prod(shape))
         check_bytes(voxels, kind.itemsize)
@@ -74,6 +70,26 @@ def read_nifti(path: Path, reading: Reading) -> sitk.Image:
     values = np.frombuffer(content, kind).reshape(shape[::-1]).astype(kind.newbyteorder("="), copy=False)
     matrix, origin = _geometry(header, shape, reading)
     return as_image(_rescaled(header, values), matrix, origin)
+
+
+def nifti_grid(path: Path) -> tuple[np.dtype, tuple[int, int, int], np.ndarray, np.ndarray]:
+    """By the header: the type of a voxel as stored, how many along x, y, z, (3, 3) mm along these, (3,) origin."""
+    with _unpacked(path) as file:
+        header, shape = _begin(file)
+    return np.dtype(TYPES[header.datatype]), shape, *_geometry(header, shape, Reading())
+
+
+def _unpacked(path: Path) -> BinaryIO:
+    with open(path, "rb") as plain:
+        packed = plain.read(2) == b"\x1f\x8b"
+    return (gzip.open if packed else open)(path, "rb")
+
+
+def _begin(file: BinaryIO) -> tuple[Header, tuple[int, int, int]]:
+    header = _header(file.read(540))
+    if header is None:
+        raise EOFError
+    return header, _shape(header)
 
 
 def _header(head: bytes) -> Header | None:

@@ -46,7 +46,7 @@ class Reading:
     """The report of one reading.  Its lines hold no path and no text of a header that a person wrote.
 
     assumed: what the file leaves open and how it was taken.  left_out: what was there and is no part of it.
-    doubts: what may make the content wrong; `import_studies` refuses a row that has one.
+    doubts: what may make the content wrong; `import_studies` leaves out a row that has one.
     """
 
     assumed: list[str] = field(default_factory=list)
@@ -97,19 +97,13 @@ def check_bytes(voxels: int, each: float) -> None:
 
 @contextmanager
 def one_line(path: str | Path) -> Iterator[None]:
-    """Keep the libraries' warnings, which quote the header, off the terminal; make errors a line that names `path`.
+    """Keep the libraries `quiet` and make errors a line that names `path`.
 
     What is raised within names no file: one in a folder may be called after the patient.  A library's error is not
     chained, as it may quote the header.
     """
-    shown, log = sitk.ProcessObject.GetGlobalWarningDisplay(), logging.getLogger("pydicom")
-    level, checks = log.level, pydicom.config.settings.reading_validation_mode
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    log.setLevel(logging.CRITICAL + 1)
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="pydicom")
+        with quiet():
             yield
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -121,6 +115,20 @@ def one_line(path: str | Path) -> Iterator[None]:
         raise InputError(
             f"{path}: not readable: truncated, damaged, or no NIfTI or DICOM volume; copy or export it again"
         ) from None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the libraries' warnings, which quote the header, off the terminal."""
+    shown, log = sitk.ProcessObject.GetGlobalWarningDisplay(), logging.getLogger("pydicom")
+    level, checks = log.level, pydicom.config.settings.reading_validation_mode
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    log.setLevel(logging.CRITICAL + 1)
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pydicom")
+            yield
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)
         log.setLevel(level)

@@ -21,6 +21,7 @@ SIDE_PICTURES = {"LOCALIZER": "localizer", "SCREEN SAVE": "screen save", "DOSE_I
 SLICE_NAMES = (".dcm", ".dicom", ".ima")
 POINTERS = (b"version https://git-lfs", b"/annex/objects", b"../.git/annex")
 MODALITIES = ("MR", "PT", "NM", "US", "CR", "DX", "MG", "XA", "SEG", "RTSTRUCT", "RTDOSE", "SR", "OT", "SC")
+NAME_ONE = "name one, as FOLDER#1 for the first in time"
 APART = 8.0  # seconds between acquisitions that are not steps of one scan
 
 
@@ -69,8 +70,14 @@ def is_dicom(file: Path) -> bool:
 
 def sort_folder(folder: Path) -> Sorted:
     """Walk a folder, folders in it too, and sort the CT pictures by what makes them one volume."""
-    found, frames, others = Sorted(), [], []
-    for file in _files(folder, found.left_out):
+    found = Sorted()
+    return sort_files(_files(folder, found.left_out), found)
+
+
+def sort_files(files: Iterable[Path], found: Sorted) -> Sorted:
+    """The same for some files; they are added to what was found before."""
+    frames, others = [], []
+    for file in files:
         if not file.stat().st_size or not is_dicom(file):
             others.append(file)
             continue
@@ -81,7 +88,7 @@ def sort_folder(folder: Path) -> Sorted:
             if kind not in CT:
                 found.objects[file] = header
                 if not kind.startswith("1.2.840.10008.1.3."):  # the medium's own directory
-                    found.left_out[_kind_name(kind)] += 1
+                    found.left_out[kind_name(kind)] += 1
             elif side:
                 found.left_out[side[0]] += 1
             elif "Rows" not in header:
@@ -101,8 +108,28 @@ def sort_folder(folder: Path) -> Sorted:
     return found
 
 
-def the_series(folder: Path, reading: Reading) -> list[Frame]:
-    """The frames of the one CT series in a folder; an error where there is none, several, or part of one."""
+def numbered(path: Path) -> tuple[Path, int | None]:
+    """A folder and a number: `study#2` is the second series in `study`, where nothing has that very name."""
+    told = re.fullmatch(r"(.+)#([1-9]\d{0,3})", path.name)
+    return (path.with_name(told[1]), int(told[2])) if told and not path.exists() else (path, None)
+
+
+def in_order(series: Iterable[Series]) -> list[Series]:
+    """Those of more than one place, as they were acquired; of one moment, by the names of their files."""
+
+    def when(one: Series) -> tuple:
+        seconds = [frame.source.seconds for frame in one.frames if frame.source.seconds is not None]
+        first = min((str(frame.file), frame.index) for frame in one.frames)
+        return one.frames[0].source.date, min(seconds, default=np.inf), first
+
+    return sorted((one for one in series if len(set(map(_place, one.frames))) > 1), key=when)
+
+
+def the_series(folder: Path, reading: Reading, number: int | None = None) -> list[Frame]:
+    """The frames of the one CT series in a folder; an error where there is none, several, or part of one.
+
+    number: take this one of several, from 1, `in_order`.
+    """
     found = sort_folder(folder)
     n = sum(len(series.frames) for series in found.series)
     if found.broken:
@@ -120,16 +147,22 @@ def the_series(folder: Path, reading: Reading) -> list[Frame]:
         if pictures:
             raise InputError(f"modality {modality(pictures[0])} is not CT; give a CT series, in Hounsfield units")
         raise InputError("no DICOM image in this folder")
+    if number is not None:
+        several = in_order(found.series)
+        if number > len(several):
+            raise InputError(f"series {number} was asked for; the folder has {len(several)}")
+        reading.assume(f"series {number} of the {len(several)} in its folder, in the order of time")
+        found.series = [several[number - 1]]
     if len(found.series) > 1:
         counts = " and ".join(str(len(series.frames)) for series in found.series)
         if len({series.frames[0].tags["series"] for series in found.series}) > 1:
-            raise InputError(f"{len(found.series)} DICOM series, of {counts} slices; put each in its own folder")
+            raise InputError(f"{len(found.series)} DICOM series, of {counts} slices; {NAME_ONE}")
         raise InputError(
-            f"its slices differ in {found.series[0].why}: {counts} slices; put each in its own folder, move "
-            "what is no slice elsewhere"
+            f"its slices differ in {found.series[0].why}: {counts} slices; {NAME_ONE}, or move what is no slice "
+            "elsewhere"
         )
-    for kind, number in sorted(found.left_out.items()):
-        reading.leave_out(f"{number} x {kind}")
+    for kind, count in sorted(found.left_out.items()):
+        reading.leave_out(f"{count} x {kind}")
     return found.series[0].frames
 
 
@@ -168,7 +201,7 @@ def _is_lost_slice(file: Path, shapes: set[str]) -> bool:
     )
 
 
-def _kind_name(kind: str) -> str:
+def kind_name(kind: str) -> str:
     name = UID(kind).name
     return "DICOM object of unknown kind" if name == kind else name.removesuffix(" Storage")
 

@@ -1,4 +1,4 @@
-"""Detectors taught on the studies of one cohort, and the boxes that they find in studies that all cohorts share."""
+"""Detectors taught on the studies of one cohort, and the boxes that they find in studies that none was taught on."""
 
 import time
 from collections.abc import Sequence
@@ -36,18 +36,40 @@ POOLS = {"detection": ("detection pool", 0), "detection development": ("detectio
 
 
 @dataclass(frozen=True)
-class Cohort:
-    """One cohort of the study.  Work for `runs.runner`."""
+class Row:
+    """A detector.  size: side of a slice, px.  trunk, pretrained: as in `Detector`."""
 
-    number: int
+    size: int = 160
+    trunk: str = "resnet10_narrow"
+    pretrained: bool = False
+
+
+ROWS = {
+    "narrow": Row(),
+    "narrow, 256 px": Row(size=256),
+    "Lite0": Row(trunk="efficientnet_lite0"),
+    "Lite0, ImageNet": Row(trunk="efficientnet_lite0", pretrained=True),
+}
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """One row of the study on the studies of one cohort.  Work for `runs.runner`."""
+
+    row: str = "narrow"
+    number: int = 0
     use: str = "detection"  # of `scans.seeds`
     studies: int = 120
     tested: int = 60
-    size: int = 160
     epochs: int = 30
 
     def path(self, out: str | Path) -> Path:
-        return Path(out).absolute() / f"cohort{self.number:03d}.json"
+        name = self.row.lower().replace(", ", "-").replace(" ", "-")
+        return Path(out).absolute() / f"cohort{self.number:03d}-{name}.json"
+
+    @property
+    def size(self) -> int:
+        return ROWS[self.row].size
 
     def taught_on(self, jobs: int = 1, progress: bool = False) -> list[BoxedScan]:
         seed = seed_of(self.use, self.number)
@@ -61,7 +83,7 @@ class Cohort:
     def detector(self, taught_on: Sequence[BoxedScan], progress: bool = False) -> tuple[Detector, list[float]]:
         """The detector and its losses, by epoch."""
         torch.manual_seed(self.number)
-        detector = Detector(PHASES, self.size)
+        detector = Detector(PHASES, **asdict(ROWS[self.row]))
         told = dict(epochs=self.epochs, seed=self.number, progress=progress)
         return detector, train_detector(detector, *teaching_data(taught_on), **told)
 
@@ -77,7 +99,7 @@ class Cohort:
             true = pd.concat([true_boxes(one) for one in tested_on], ignore_index=True)
         return {
             **run_provenance(),
-            "settings": asdict(self),
+            "settings": {**asdict(self), **asdict(ROWS[self.row])},
             "data": {"source": {"kind": "phantom", "room": "abdomen", "version": str(VERSION)}, "phases": PHASES},
             "losses": losses,
             "kinds": {str(one.patient): one.kinds for one in tested_on},

@@ -13,10 +13,13 @@ faithfulness: does a larger claim for a part go with a larger fall of the score 
 """
 
 from .networks import ARMS as ARMS
+from .networks import network_for as network_for
 from .networks import shipped_network as shipped_network
+from .patients import examples as examples
 from .patients import slices_without as slices_without
 from .summary import faithfulness as faithfulness
 from .summary import faithfulness_within_patients as faithfulness_within_patients
 from .summary import localisation as localisation
 from .summary import read_records as read_records
 from .summary import record_table as record_table
+from .summary import sentences_told as sentences_told

@@ -10,7 +10,7 @@ import torch
 
 from ...base.cache import changed, made_once
 from ...base.paths import data_file
-from ...base.profiles import get_profile
+from ...base.profiles import current_profile, get_profile
 from ...models.liver_vlm import LiverVLM
 from ...models.trainer import config_for, train_model
 from ...phantom.patients import PHANTOM_VERSION
@@ -70,8 +70,17 @@ def _row(arm: str) -> Row:
 
 
 def shipped_network() -> LiverVLM:
-    """The network that the Grad-CAM chapter looks into: the first `NARROW` one, in half precision."""
+    """A trained Liver-VLM of the phantom, four classes, NC, ART and PV: the Grad-CAM chapter's, in half precision."""
     return LiverVLM.from_pretrained(data_file("explained"))
+
+
+def network_for(lesions: LesionSet) -> LiverVLM:
+    """The shipped network where it reads these classes and phases; else one that is trained on them now."""
+    model, profile = shipped_network(), current_profile()
+    if (lesions.classes, lesions.phases) != (model.config.classes, model.config.phases):
+        every = np.arange(len(lesions))
+        model, _ = train_model(lesions, every, config_for(lesions, profile), profile, progress=False)
+    return model
 
 
 def permuted_labels(lesions: LesionSet, seed: int) -> np.ndarray:

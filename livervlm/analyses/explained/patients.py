@@ -49,6 +49,13 @@ class Counterfactuals:
         return lesion & (depth < EDGE_DEPTH * diameter)
 
 
+def examples(lesions: LesionSet) -> list[int]:
+    """A slice of each class: the one with most of its causal parts, or the first where none are known."""
+    parts = np.zeros(len(lesions)) if lesions.masks is None else (lesions.masks > 1).sum(axis=(1, 2, 3))
+    of_class = [np.flatnonzero(lesions.label == c) for c in range(len(lesions.classes))]
+    return [int(mine[np.argmax(parts[mine])]) for mine in of_class]
+
+
 def load_counterfactuals(jobs: int = 1, progress: bool = True) -> Counterfactuals:
     """The patients whose maps are scored, made once and then read from the cache."""
     per_draw = sum(PATIENTS_PER_DRAW.values())

@@ -1,7 +1,7 @@
 """The records of explained networks and baselines, summarised: localisation and faithfulness with 95 % intervals."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from ...base.paths import data_file
 from ...phantom.anatomy import PARTS
 from ...runs.records import read_record
 from .maps import SCORE_COLUMNS
-from .networks import ARMS, CONTROLS, NARROW, REFERENCE
+from .networks import ARMS, CONTROLS, NARROW, REFERENCE, UNTRAINED
 
 
 def read_records(folder: str | Path | None = None) -> list[dict]:
@@ -85,6 +85,38 @@ def _rank_correlation(one: pd.DataFrame, given_area: bool) -> float:
         return stats.spearmanr(one["mass"], one["fall"]).statistic
     inverse = np.linalg.inv(one[["mass", "fall", "area"]].rank().corr().to_numpy())
     return -inverse[0, 1] / np.sqrt(inverse[0, 0] * inverse[1, 1])
+
+
+def sentences_told(table: pd.DataFrame, sentences: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    """Sentences on maps, each of a class and a part, as questions to `REFERENCE` and the untrained network; by words.
+
+    table: of `record_table`.  Columns, as text with 95 % intervals over patients: "found, ARM", as `localisation`;
+    "fall, %", what the score loses without the part, in percent of what it loses without the lesion, "-" for an edge.
+    holds: it is found better than by the untrained network, and missed when it is gone.
+    """
+    falls = table[table["arm"] == REFERENCE].groupby(["class", "slice", "part"])["fall"].mean().unstack()
+    lines = {}
+    for words, (kind, part) in sentences.items():
+        mine = table[(table["class"] == kind) & (table["part"] == part)].dropna(subset=["precision"])
+        found = {a: mine[mine["arm"] == a].groupby("slice")["precision"].mean() for a in (REFERENCE, UNTRAINED)}
+        line = {f"found, {arm}": _mean_with_ends(values, 2) for arm, values in found.items()}
+        line |= {"fall, %": "-", "holds": False}
+        if part != "edge":
+            share = 100 * falls.loc[kind, part].dropna() / falls.loc[kind, "lesion"].mean()
+            better = (found[REFERENCE] - found[UNTRAINED]).dropna()
+            line |= {"fall, %": _mean_with_ends(share, 0), "holds": _ends(better)[0] > 0 and _ends(share)[0] > 0}
+        lines[words] = line
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def _ends(values: pd.Series) -> tuple[float, float]:
+    """The 95 % interval of a mean, by t."""
+    return stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+
+
+def _mean_with_ends(values: pd.Series, digits: int) -> str:
+    low, high = _ends(values)
+    return f"{values.mean():.{digits}f} ({low:.{digits}f} to {high:.{digits}f}), n = {len(values)}"
 
 
 def faithfulness_within_patients(table: pd.DataFrame) -> pd.DataFrame:

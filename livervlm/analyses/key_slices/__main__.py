@@ -11,7 +11,7 @@ from . import end_to_end
 from .cohorts import ANOTHER_SCANNER, MAIN, Cohort
 from .summary import declared
 
-SHIPPED = Cohort(0, use="abdomens development")  # what a reader tries is not what is judged
+SHIPPED = Cohort(0, use="abdomens development")  # the shipped selector is not one of those that the records judge
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ from ...phantom.cohort import MARGIN, make_cohort
 from ...phantom.series import Series, make_series
 from ...runs.cells import one_thread
 from ...runs.records import run_provenance
-from ...scans.conventions import CLASS_NAMES
+from ...scans.conventions import LILNET_CLASSES
 from ...scans.rois import extract_rois
 from ...scans.seeds import seed_of
 from ...scans.study import Study
@@ -46,7 +46,6 @@ from ...scans.windowing import window
 from .questions import Scorer, baselines, by_towers, sentences_of
 
 MATRIX = 512  # pixels a side, a scanner's
-CLASSES = tuple(CLASS_NAMES)
 PATIENTS = 100  # of each class, that teach the classifier
 PROFILE = replace(PROFILES["recorded"], encoder="resnet10_narrow", geometry="affine")  # small_network.md's choice
 BASELINES = ("middle slice", "places of organs")
@@ -139,8 +138,8 @@ def teach_classifier(
     seed: int, patients: int = PATIENTS, jobs: int = 1, progress: bool = True
 ) -> tuple[LiverVLM, list[float]]:
     """Liver-VLM of six classes, taught on a phantom cohort with `patients` of each, and its losses by epoch."""
-    counts = dict.fromkeys(CLASSES, patients)
-    told = dict(classes=CLASSES, patients=counts, version=VERSION, jobs=jobs, progress=progress)
+    counts = dict.fromkeys(LILNET_CLASSES, patients)
+    told = dict(classes=LILNET_CLASSES, patients=counts, version=VERSION, jobs=jobs, progress=progress)
     lesions = make_cohort(seed, PROFILE.size, **told)
     every = np.arange(len(lesions))
     return train_model(lesions, every, config_for(lesions, PROFILE), PROFILE, progress=progress)
@@ -183,7 +182,7 @@ def record(
             "source": {"kind": "phantom", "room": "abdomen", "version": str(VERSION)},
             "seeds": {"studies": seed, "classifier": classifier_seed},
             "studies": studies,
-            "classes": CLASSES,
+            "classes": LILNET_CLASSES,
         },
         "losses": losses,
         "lesions": lines.to_dict("list"),

@@ -9,7 +9,7 @@ from ...runs.runner import run
 from .cohorts import Cohort
 from .summary import declared
 
-# What a reader tries is not what is judged.
+# The shipped network is not one of those that the records judge.
 SHIPPED = Cohort(0, use="centres development", pool="centres development")
 
 

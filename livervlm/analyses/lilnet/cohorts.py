@@ -13,10 +13,11 @@ from ...evaluation.patients import PatientAnswers
 from ...models.lilnet import LiLNet
 from ...models.lilnet_training import balanced, train_lilnet
 from ...models.settings import LiLNetSettings, Recipe
-from ...phantom.centres import CLASSES, CentreSet, centre_set
+from ...phantom.centres import CentreSet, centre_set
 from ...runs.cells import one_thread
 from ...runs.methods import Answer, Method, Trained, TrainedLiLNet
 from ...runs.records import data_provenance, run_provenance
+from ...scans.conventions import LILNET_CLASSES
 from ...scans.lesions import LesionSet
 from ...scans.seeds import seed_of
 
@@ -24,23 +25,25 @@ EARLY = 0.55  # of a centre's years: the paper sorts by time and tests on the la
 # Patients of each class in a pool.  Classes alike, so that a rare one is measured as well as the others; CD, GZ and LS
 # have in the paper only the classes that stand here.
 POOLS: dict[str, Mapping[str, int]] = {
-    "test": dict.fromkeys(CLASSES, 80),
-    "HN": dict.fromkeys(CLASSES, 40),
+    "test": dict.fromkeys(LILNET_CLASSES, 80),
+    "HN": dict.fromkeys(LILNET_CLASSES, 40),
     "CD": {"HCC": 40},
     "GZ": {"HCC": 40, "ICC": 40},
     "LS": {"HCC": 40, "ICC": 40},
 }
+CROP = 157.0  # mm: the paper's 224 pixels, at .7 mm
 PLAIN = {"masks": False, "joint": False, "depths": "deep", "teacher": "none"}
 
 
 @dataclass(frozen=True)
 class Row:
     """What is taught.  by_phase: it reads phases one by one, so that each can be asked alone.  early: on patients of
-    the first years only."""
+    the first years only.  field: side of the ROI in mm, as in `centre_set`."""
 
     method: Method
     by_phase: bool = True
     early: bool = False
+    field: float | None = None
 
 
 ROWS = {
@@ -54,6 +57,7 @@ ROWS = {
     "LiLNet, cascade": Row(TrainedLiLNet(cascade=True)),
     "plain network, cascade": Row(TrainedLiLNet(PLAIN, cascade=True)),
     "LiLNet, early years": Row(TrainedLiLNet(), early=True),
+    "LiLNet, crop of 157 mm": Row(TrainedLiLNet(), field=CROP),
     "plain network, Adam": Row(TrainedLiLNet(PLAIN, optimizer="adam")),
     "Liver-VLM": Row(Trained(recipe=Recipe(geometry="turns")), by_phase=False),
     "FC": Row(Trained(config={"head": "fc"}, recipe=Recipe(geometry="turns")), by_phase=False),
@@ -83,18 +87,19 @@ class Cohort:
     def profile(self) -> Profile:
         return Profile("centres", self.size, self.epochs, "minilm", self.encoder)
 
-    def taught_on(self, early: bool = False, jobs: int = 1, progress: bool = False) -> CentreSet:
-        return self._set(self.use, "training", self.taught, (0, EARLY) if early else (0, 1), jobs, progress)
+    def taught_on(self, early: bool = False, field: float | None = None, **how) -> CentreSet:
+        """The cohort.  how: `jobs` and `progress` of `centre_set`."""
+        span = (0, EARLY) if early else (0, 1)
+        return self._set(self.use, "training", patients=self.taught, span=span, field=field, **how)
 
-    def tested_on(self, pool: str, jobs: int = 1, progress: bool = False) -> CentreSet:
+    def tested_on(self, pool: str, field: float | None = None, **how) -> CentreSet:
         """Patients of one centre, whose lesions are as those of the cohort, and none of whom is in it."""
         counts = {kind: max(round(n * self.share), 1) for kind, n in POOLS[pool].items()}
-        return self._set(self.pool, pool, counts, (0, 1), jobs, progress)
+        return self._set(self.pool, pool, patients=counts, field=field, **how)
 
-    def _set(self, use: str, name: str, patients, span: tuple[float, float], jobs: int, progress: bool) -> CentreSet:
+    def _set(self, use: str, name: str, **told) -> CentreSet:
         # A cohort has one draw of the phantom's uncertain tables, for all its sets.
-        tables = seed_of(self.use, self.number)
-        told = dict(patients=patients, span=span, hospital=tables, jobs=jobs, progress=progress)
+        told = {"hospital": seed_of(self.use, self.number), "progress": False, **told}
         return centre_set(name, seed_of(use, self.number), self.size, **told)
 
     def fit(self, name: str, lesions: LesionSet) -> tuple[Answer, dict[str, Any]]:
@@ -119,26 +124,32 @@ class Cohort:
     def record(self) -> dict[str, Any]:
         start = time.monotonic()
         with one_thread():
-            sets = {early: self.taught_on(early).lesions for early in (False, True)}
-            pools = {name: self.tested_on(name) for name in POOLS}
+            taught = {(row.early, row.field): self.taught_on(row.early, row.field).lesions for row in ROWS.values()}
+            pools = {(name, field): self.tested_on(name, field) for name in POOLS for field in (None, CROP)}
             answers, found, seconds = {}, {}, {}
             for name, row in ROWS.items():
                 began = time.monotonic()
-                answer, found[name] = self.fit(name, sets[row.early])
-                answers[name] = {pool: ask(answer, one.lesions, row.by_phase) for pool, one in pools.items()}
+                answer, found[name] = self.fit(name, taught[row.early, row.field])
+                tested = {pool: pools[pool, row.field].lesions for pool in POOLS}
+                answers[name] = {pool: ask(answer, lesions, row.by_phase) for pool, lesions in tested.items()}
                 seconds[name] = round(time.monotonic() - began, 1)
+        sets = {_called("training", *key): lesions for key, lesions in taught.items()}
+        sets |= {_called(name, False, field): one.lesions for (name, field), one in pools.items()}
         return {
             **run_provenance(),
             "settings": asdict(self),
-            "rows": {name: row.method.about(sets[False], self.profile) for name, row in ROWS.items()},
-            "data": {"training": data_provenance(sets[False]), "training, early years": data_provenance(sets[True])}
-            | {name: data_provenance(one.lesions) for name, one in pools.items()},
-            "pools": {name: told(one) for name, one in pools.items()},
+            "rows": {name: row.method.about(taught[row.early, row.field], self.profile) for name, row in ROWS.items()},
+            "data": {name: data_provenance(lesions) for name, lesions in sets.items()},
+            "pools": {name: told(one) for (name, field), one in pools.items() if field is None},
             "found": found,
             "answers": answers,
             "seconds of rows": seconds,
             "seconds": round(time.monotonic() - start, 1),
         }
+
+
+def _called(name: str, early: bool, field: float | None) -> str:
+    return name + (", early years" if early else "") + (f", crop of {field:.0f} mm" if field else "")
 
 
 def ask(answer: Answer, lesions: LesionSet, by_phase: bool) -> dict[str, np.ndarray]:
@@ -165,7 +176,7 @@ def told(one: CentreSet) -> dict[str, Any]:
     """What is known of the patients of a pool, as arrays and lists of one length."""
     table = one.patients
     return {
-        "label": np.uint8([CLASSES.index(kind) for kind in table["kind"]]),
+        "label": np.uint8([LILNET_CLASSES.index(kind) for kind in table["kind"]]),
         "diameter_mm": np.float32(table["diameter_mm"]),
         "time": np.float32(table["time"]),
         "background": table["background"].tolist(),

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from ...evaluation.patients import PatientAnswers
-from ...phantom.centres import CLASSES, SIZES, lilnet_patients
-from ...scans.conventions import MALIGNANT
+from ...phantom.centres import SIZES, lilnet_patients
+from ...scans.conventions import LILNET_CLASSES, MALIGNANT
 from .. import planned
 from .cohorts import EARLY
 
@@ -30,7 +30,7 @@ def answers(record: dict, row: str, pool: str = "test", shown: str = "both") -> 
     name = "test" if pool == LATE else pool
     about, prob = record["pools"][name], np.asarray(record["answers"][row][name][shown], dtype=float)
     kept = np.asarray(about["time"]) > EARLY if pool == LATE else np.full(len(prob), True)
-    return PatientAnswers(np.asarray(about["label"], dtype=int)[kept], prob[kept], np.flatnonzero(kept), CLASSES)
+    return PatientAnswers(np.asarray(about["label"], dtype=int)[kept], prob[kept], np.flatnonzero(kept), LILNET_CLASSES)
 
 
 def recall(found: PatientAnswers) -> float:
@@ -42,7 +42,7 @@ def recall(found: PatientAnswers) -> float:
 def as_prevalent(found: PatientAnswers, cohort: str) -> float:
     """Accuracy, in percent, where classes are as frequent as in a set of the paper, such as "test"."""
     right = pd.Series(found.prob.argmax(axis=1) == found.label).groupby(found.label).mean()
-    weight = lilnet_patients().loc[cohort, list(CLASSES)].to_numpy(float)[right.index]
+    weight = lilnet_patients().loc[cohort, list(LILNET_CLASSES)].to_numpy(float)[right.index]
     return 100 * float(np.average(right, weights=weight))
 
 
@@ -51,7 +51,7 @@ def staged(found: PatientAnswers) -> dict[str, float]:
 
     The second and the third are judged as if the first were always answered rightly, as the paper does.
     """
-    side = np.array([name in MALIGNANT for name in CLASSES])
+    side = np.array([name in MALIGNANT for name in LILNET_CLASSES])
     truth, said = side[found.label], found.prob[:, side].sum(axis=1) >= 0.5
     lines = {"benign or malignant": 100 * np.mean([(said == truth)[truth == one].mean() for one in (False, True)])}
     for name, one in (("HCC, ICC, MET", True), ("FNH, HEM, CYST", False)):
@@ -75,7 +75,7 @@ def by_size(records: Sequence[dict], row: str = "LiLNet", pool: str = "test") ->
         right = 100.0 * (found.prob.argmax(axis=1) == found.label)
         ends = [0, *(high for _, high in SIZES.values())]
         size = pd.cut(record["pools"][pool]["diameter_mm"], ends, labels=list(SIZES), right=False)
-        kind = pd.Categorical.from_codes(found.label, CLASSES)
+        kind = pd.Categorical.from_codes(found.label, LILNET_CLASSES)
         tables.append(pd.DataFrame({"right": right, "size": size, "class": kind}))
     grouped = pd.concat(tables).groupby(["size", "class"], observed=False)["right"]
     return grouped.agg(["count", "mean"]).unstack("class")
@@ -87,7 +87,7 @@ def by_background(records: Sequence[dict], row: str = "LiLNet", pool: str = "tes
     for record in records:
         found = answers(record, row, pool)
         right = 100.0 * (found.prob.argmax(axis=1) == found.label)
-        kind = pd.Categorical.from_codes(found.label, CLASSES)
+        kind = pd.Categorical.from_codes(found.label, LILNET_CLASSES)
         tables.append(pd.DataFrame({"right": right, "background": record["pools"][pool]["background"], "class": kind}))
     table = pd.concat(tables)
     parts = {"HCC": table[table["class"] == "HCC"], "all": table}

@@ -13,8 +13,9 @@ from .key_slices import reciprocal_rank, youden
 from .lilnet import aggregated, five_means, in_a_row, kappa
 from .liver_vlm import scale_needed, scaled_softmax
 from .luck import false_alarms, holm_adjusted, resample_patients
-from .multi_phase_ct import patient_groups, washes_out, window
 from .paper_numbers import corrected_interval, population_sd, possible
+from .phantom_split import patient_groups, variance_factor
 from .phase_shuffle import sorted_order, spread_of
 from .prompts import map_to, share_that_follows, step_of_places
+from .reading_ct import washes_out, window
 from .report import paired_difference, verdict_of, winners_luck

@@ -26,7 +26,7 @@ def five_means(answer):
 
 @checker
 def aggregated(answer):
-    """One logit a class, from the joint logits of all transforms."""
+    """One logit a class, from the joint logits of all readings."""
     joint = np.arange(50.0).reshape(5, 10)  # of two classes
     joint[2, 7] = 100
     right = np.array([np.mean([joint[i, i] for i in range(5)]), np.mean([joint[i, 5 + i] for i in range(5)])])
@@ -39,8 +39,8 @@ def aggregated(answer):
             np.array([joint[i, 2 * i : 2 * i + 2] for i in range(5)]).mean(axis=0),
             "Label 5 c + i: the class comes first.",
         ),
-        (5 * right, "That is the sum over transforms: asked for is the mean."),
-        (joint[0, [0, 5]], "That is the whole map alone: take the mean over all five transforms."),
+        (5 * right, "That is the sum over readings: asked for is the mean."),
+        (joint[0, [0, 5]], "That is the whole map alone: take the mean over all five readings."),
     ):
         if np.allclose(got, wrong):
             raise Wrong(f"For {example}: {words}")

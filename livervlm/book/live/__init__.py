@@ -6,3 +6,4 @@
 from .moves import Moves as Moves
 from .moves import live_answer as live_answer
 from .panel import live_panel as live_panel
+from .player import lesion_player as lesion_player

@@ -13,7 +13,7 @@ import torch
 
 from ...base.errors import InputError
 from ...evaluation.grad_cam import class_score, grad_cam
-from ...scans.conventions import CANONICAL, CLASS_NAMES, LIVER_VLM_CLASSES, WINDOW
+from ...scans.conventions import CANONICAL, LILNET_CLASSES, LIVER_VLM_CLASSES, WINDOW
 from ...scans.phases import order_names
 from ...scans.windowing import window
 from .files import Live, read_live
@@ -67,7 +67,7 @@ class Moves:
                 raise InputError(f"paint {stroke}: a stroke is phase, row, column, radius, HU")
             _choose("paint", stroke[0], (EVERY, *CANONICAL))
         for kind in self.says:
-            _choose("says", kind, CLASS_NAMES)
+            _choose("says", kind, LILNET_CLASSES)
         if len(self.says) != len(LIVER_VLM_CLASSES):
             raise InputError(f"says {list(self.says)}: give one class for each of {', '.join(LIVER_VLM_CLASSES)}")
         if self.scale is not None and not 0 < self.scale <= 1000:

@@ -16,7 +16,7 @@ from ...models.liver_vlm import LiverVLM
 from ...models.prompts import build_prompt, descriptions, templates
 from ...models.settings import Config
 from ...models.text import RANDOM, encode_text
-from ...scans.conventions import CANONICAL, CLASS_NAMES, LIVER_VLM_CLASSES
+from ...scans.conventions import CANONICAL, LILNET_CLASSES, LIVER_VLM_CLASSES
 from ...scans.phases import order_names
 
 ENCODER = "resnet10_narrow"
@@ -28,7 +28,7 @@ TEMPLATES = (*templates(), DESCRIPTION, RANDOM)
 def sentences() -> list[tuple[str, int, str, list[str]]]:
     """What a page can say of a class: (template, order, class, variants); the order is 0 where none is named."""
     found = []
-    for template, order, kind in ((t, o, c) for t in TEMPLATES for o in range(6) for c in CLASS_NAMES):
+    for template, order, kind in ((t, o, c) for t in TEMPLATES for o in range(6) for c in LILNET_CLASSES):
         texts = templates().get(template, [descriptions().get(kind) if template == DESCRIPTION else "{class}"])
         names_order = any("{phases}" in text for text in texts)
         if order == 0 or names_order:

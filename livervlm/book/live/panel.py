@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ...base.errors import InputError
-from ...scans.conventions import CANONICAL, CLASS_NAMES, LIVER_VLM_CLASSES, WINDOW
+from ...scans.conventions import CANONICAL, CLASS_NAMES, LILNET_CLASSES, LIVER_VLM_CLASSES, WINDOW
 from ...scans.phases import order_names
 from ..figures import PALETTE
 from ..moving.shared import MovingFigure
@@ -44,7 +44,7 @@ def live_panel(question: str = "", *, predict: bool = False, **moves) -> MovingF
         "step": STEP,
         "mostStrokes": MOST_STROKES,
         "classes": LIVER_VLM_CLASSES,
-        "names": CLASS_NAMES,
+        "names": {kind: CLASS_NAMES[kind] for kind in LILNET_CLASSES},
         "phases": CANONICAL,
         "orders": order_names(CANONICAL),
         "networks": NETWORKS,
@@ -55,10 +55,10 @@ def live_panel(question: str = "", *, predict: bool = False, **moves) -> MovingF
     }
     alt = f"A slice of a phantom patient ({truth}) in the phases {', '.join(state.order)}"
     alt += "." if predict else ", and bars: the probability of each class for a small Liver-VLM."
-    return MovingFigure("live", spec, _still(answer, state, truth, not predict), alt, _script(), beside("live.css"))
+    return MovingFigure("live", spec, still(answer, state, truth, not predict), alt, _script(), beside("live.css"))
 
 
-def _still(answer: LiveAnswer, state: Moves, truth: str, bars: bool) -> Figure:
+def still(answer: LiveAnswer, state: Moves, truth: str, bars: bool) -> Figure:
     """The channels, and the answer unless the reader is to predict it."""
     figure, axes = plt.subplots(1, 3 + bars, figsize=(8 if bars else 6, 2.2), layout="constrained")
     for axis, phase, hu in zip(axes, state.order, answer.hu, strict=False):

@@ -9,6 +9,7 @@ Each figure is one Python file with its script beside it; `shared` holds what al
 from .interval_and_pairs import interval_and_pairs as interval_and_pairs
 from .key_slice import key_slice as key_slice
 from .map_reader import map_reader as map_reader
+from .name_the_lesion import name_the_lesion as name_the_lesion
 from .phase_order import phase_order as phase_order
 from .quadrants import quadrants as quadrants
 from .shared import MovingFigure as MovingFigure

@@ -76,9 +76,20 @@
   const tools = { unpack, part, signed, make, slider, choices, plot, bar, paint };
   for (const box of document.querySelectorAll(`[data-moving="${key}"]:not([data-ready])`)) {
     box.dataset.ready = "";
-    const still = box.firstElementChild;
-    box.replaceChildren(); // the still picture goes
     box.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has shortcuts of its own
-    draw(box, spec, { ...tools, still });
+    // A page of many figures opens sooner where each waits until the reader comes near, or for ten seconds.
+    const near = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && start(), {
+      rootMargin: "600px",
+    });
+    const start = () => {
+      if (box.dataset.ready) return;
+      box.dataset.ready = "drawn";
+      near.disconnect();
+      const still = box.firstElementChild;
+      box.replaceChildren(); // the still picture goes
+      draw(box, spec, { ...tools, still });
+    };
+    near.observe(box);
+    setTimeout(start, location.hash ? 0 : 10000); // a link may mean one of them
   }
 }

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from PIL import Image
 
 from ...base.errors import InputError
 from ...scans.lesions import LesionSet
@@ -32,7 +33,11 @@ class MovingFigure:
         picture = io.BytesIO()
         still.savefig(picture, format="webp", dpi=100, pil_kwargs={"quality": 85})  # a noisy PNG: 6 times as large
         plt.close(still)
-        self._still = f'<img src="data:image/webp;base64,{_base64(picture.getvalue())}" alt="{html.escape(alt)}">'
+        width, height = Image.open(picture).size  # or the page below would jump once the picture is decoded
+        self._still = (
+            f'<img src="data:image/webp;base64,{_base64(picture.getvalue())}" width="{width}" height="{height}"'
+            f' alt="{html.escape(alt)}">'
+        )
         self._spec = json.dumps(spec, separators=(",", ":")).replace("<", r"\u003c")  # "</script>" would end the script
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@
   const scales = slider("Scale", { min: 0, max: 2, step: "any" }, inverse, (log) => show(example, 10 ** log));
   const preset = choices("Marks", presets.map(([name]) => name), (index) => show(example, presets[index][1]));
   const bars = classes.map(() => bar());
-  const dots = plot("Accuracy against confidence in ten bins; on the diagonal a model knows how sure it may be", 6);
+  const dots = plot("Accuracy against confidence in ten bins; on the diagonal the two are equal", 10);
   const reliability = make("div", { class: "square" }, "accuracy\xa0↑ confidence\xa0→", dots.node);
   const status = make("p", { role: "status" });
   box.append(examples.node, scales.node, preset.node);

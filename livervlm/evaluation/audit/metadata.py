@@ -101,7 +101,7 @@ def describe(lesions: LesionSet) -> pd.DataFrame:
     patients, slices = np.unique(lesions.patient, return_counts=True)
     largest = pd.DataFrame(lesions.spacing).groupby(lesions.patient).max()  # of a patient's lesions
     below, above = piles(lesions).T
-    return pd.DataFrame(
+    known = pd.DataFrame(
         {
             "slices": slices.astype(float),
             "slice thickness": largest[0].round(2),
@@ -111,6 +111,10 @@ def describe(lesions: LesionSet) -> pd.DataFrame:
         },
         index=patients,
     )
+    if lesions.present is not None:
+        there = pd.DataFrame(lesions.present, columns=lesions.phases).groupby(lesions.patient).mean()
+        known = known.join(there.add_prefix("has "))
+    return known
 
 
 def _fit_to(metadata: pd.DataFrame, patients: pd.Index) -> tuple[pd.DataFrame, list[Finding]]:

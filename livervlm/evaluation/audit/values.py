@@ -33,9 +33,19 @@ def is_blank(lesions: LesionSet) -> np.ndarray:
 
 
 def blank(lesions: LesionSet) -> list[Finding]:
-    """Phases without a picture: a phase that was not scanned, or not so far."""
-    found = []
-    for phase, missing in zip(lesions.phases, is_blank(lesions).T, strict=True):
+    """Phases without a picture: a phase that was not scanned, or not so far; a note where the set says so itself."""
+    found, known = [], np.zeros(lesions.hu.shape[:2], dtype=bool)
+    if lesions.present is not None:
+        known = ~lesions.present
+        for phase, lacking in zip(lesions.phases, known.T, strict=True):
+            patients = np.unique(lesions.patient[lacking])
+            if len(patients):
+                what, remedy = (
+                    f"{count(len(patients), 'patient')} have no {phase}",
+                    "compare patients that have the same phases",
+                )
+                found.append(Finding("note", "phases", what, remedy, tuple(patients.tolist())))
+    for phase, missing in zip(lesions.phases, (is_blank(lesions) & ~known).T, strict=True):
         if missing.any():
             slices = np.flatnonzero(missing)
             what = f"{phase} shows nothing in {count(len(slices), 'slice')}"

@@ -49,13 +49,17 @@ class Trained(Method):
     def fit(self, lesions: LesionSet, train: np.ndarray, profile: Profile, seed: int, watch: Watch = None) -> Fitted:
         from ...models.trainer import config_for, train_model
         from ...models.training import predict
+        from ...scans.phases import prompt_rows
         from ...scans.windowing import images
 
         config = config_for(lesions, profile, **self.config)
 
         def answering(model) -> Answer:
             def answer(tested: LesionSet, at: np.ndarray) -> np.ndarray:
-                prob = predict(model, images(tested, at, config.window), every_order=self.recipe.every_order)
+                if not config.incomplete:
+                    tested.require_every_phase("a model that was trained on whole slices")
+                pictures, rows = images(tested, at, config.window), prompt_rows(tested.present, at)
+                prob = predict(model, pictures, rows=rows, every_order=self.recipe.every_order)
                 return prob.double().numpy()
 
             return answer

@@ -1,4 +1,4 @@
-"""Checkers of the chapter 'Multi-phase CT'."""
+"""Checkers of the chapter 'Reading a CT'."""
 
 import numpy as np
 
@@ -74,36 +74,3 @@ def washes_out(answer):
             f"You say {'no' if washes else 'yes'} to a lesion of `{values}` HU in a liver of `{its_liver}` HU "
             f"(NC, ART, PV). But it {meaning}"
         )
-
-
-@checker
-def patient_groups(answer):
-    """A random group for every slice: no patient in two, equally many patients in each."""
-    ids, n_groups = np.array([3, 8, 10, 21, 22, 40, 57, 60, 71, 99]), 5
-    patient = np.random.default_rng(0).permutation(np.repeat(ids, np.arange(1, 11)))  # as files lie: in no order
-    splits = []
-    for seed in (0, 0, 1, 2):
-        got = array_of(answer(patient, n_groups, seed), patient.shape)
-        splits.append(got)
-        if set(np.unique(got)) == set(range(1, n_groups + 1)):
-            raise Wrong(f"Your groups run from 1 to {n_groups}; asked for was 0 to {n_groups - 1}.")
-        for one in ids:
-            mine = np.unique(got[patient == one])
-            if len(mine) > 1:
-                raise Wrong(
-                    f"Patient {one} is in the groups {', '.join(f'{g:g}' for g in mine)}: deal out patients, not "
-                    "slices, and give every slice the group of its patient."
-                )
-        if not np.isin(got, range(n_groups)).all():
-            outside = got[~np.isin(got, range(n_groups))][0]
-            raise Wrong(f"There is a group {outside:g}; with {n_groups} groups they are 0 to {n_groups - 1}.")
-        count = [len(np.unique(patient[got == g])) for g in range(n_groups)]
-        if np.ptp(count) > 1:
-            raise Wrong(
-                f"Your groups hold {', '.join(map(str, count))} patients; asked for were equal numbers. Rolling a die "
-                "for each patient does not give that: shuffle the patients, then deal them out like cards."
-            )
-    if not np.array_equal(splits[0], splits[1]):
-        raise Wrong("One seed gave two splits: draw from `np.random.default_rng(seed)` and from nothing else.")
-    if all(np.array_equal(splits[0], split) for split in splits):
-        raise Wrong("Every seed gives the same split: shuffle the patients with `np.random.default_rng(seed)`.")

@@ -1,0 +1,127 @@
+"""What is measured on LiLNet's maps: known maps give known values, and planted records the sentences that hold."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from livervlm.analyses import lilnet_maps
+from livervlm.analyses.lilnet_maps import ARMS, MEASURES, Cohort, measured, own_maps, told
+from livervlm.models.lilnet import LiLNet
+from livervlm.models.settings import LiLNetSettings
+from livervlm.phantom.centres import centre_set
+from livervlm.runs.records import write_record
+from livervlm.scans.conventions import LILNET_CLASSES
+from livervlm.scans.lesions import LesionSet, pack_masks
+from livervlm.scans.windowing import images
+
+SEED = Path(__file__).resolve().parents[2] / "shared" / "seeds" / "lilnet_natcomm_2024.txt"
+SIDE = 32
+
+
+@pytest.fixture(scope="module")
+def disc():
+    """One slice in two phases; the lesion is a disc off the middle."""
+    y, x = np.indices((SIDE, SIDE))
+    lesion = ((y - 12) ** 2 + (x - 18) ** 2 < 49)[None, None].repeat(2, axis=1)
+    return LesionSet(
+        hu=np.where(lesion, 100, 40).astype(np.int16),
+        **{"label": [2], "patient": [0], "group": [1], "spacing": np.ones((1, 3))},
+        **{"classes": LILNET_CLASSES, "phases": ("ART", "PV"), "masks": pack_masks({"lesion": lesion}, ("lesion",))},
+        mask_names=("lesion",),
+        source={"kind": "test"},
+    )
+
+
+def measures(values, lesions) -> dict:
+    return dict(zip(MEASURES, measured(np.broadcast_to(values, (1, 2, SIDE, SIDE)), lesions)[0], strict=True))
+
+
+def test_known_maps(disc):
+    lesion = disc.mask("lesion")[0, 0]
+    itself = measures(3.0 * lesion, disc)
+    assert itself["on the lesion"] == 1
+    assert itself["unevenness"] == itself["centre over rim"] == 0
+    assert itself["level"] == 3
+    assert itself["spread"] == pytest.approx(lesion.mean())
+    assert measures(-1.0 * lesion, disc)["on the lesion"] == 0
+    y, x = np.indices((SIDE, SIDE))
+    distance = np.hypot(y - 12, x - 18)
+    assert measures(np.exp(-distance / 9), disc)["centre over rim"] > 0.3
+    assert measures(distance * lesion, disc)["centre over rim"] < -0.3
+    ramp = measures(1.0 * x, disc)
+    assert ramp["centre over rim"] == pytest.approx(0, abs=0.02)
+    assert ramp["unevenness"] == pytest.approx(x[lesion].std() / x.std())
+    assert ramp["spread"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_map_adds_up_to_the_logit_of_the_own_class():
+    lesions = centre_set("test", 8_690_050, SIDE, patients=dict.fromkeys(LILNET_CLASSES, 1), progress=False).lesions
+    network = LiLNet(LiLNetSettings(LILNET_CLASSES, "resnet10_narrow")).eval()
+    lesions = replace(lesions, hu=lesions.hu.repeat(2, axis=2).repeat(2, axis=3), masks=None, mask_names=())
+    maps = own_maps(network, lesions)  # (n, 2, 64, 64), on 2 x 2 places
+    with torch.inference_mode():
+        logits = network(images(lesions).flatten(0, 1)[:, None]).view(*maps.shape[:2], -1) - network.plain.bias
+    own = logits[np.arange(len(lesions)), :, lesions.label].numpy()
+    places = 4
+    assert np.allclose(maps.mean(axis=(2, 3)) * places, own, atol=1e-4)
+
+
+def test_shap_is_where_the_weights_are(disc):
+    """Of a network that reads the lesion's places for one class, and all places for the other."""
+    weights = torch.stack([torch.from_numpy(disc.mask("lesion")[0, 0]).flatten().float(), torch.ones(SIDE**2)])
+    network = nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, 2))
+    network[1].weight.data, network[1].bias.data = weights, torch.zeros(2)
+    noisy = replace(disc, hu=np.random.default_rng(0).normal(60, 20, disc.hu.shape).astype(np.int16))
+    dark = replace(disc, hu=np.full_like(disc.hu, -100))
+    inside, everywhere = lilnet_maps.shap_on_the_lesion(network, noisy, dark)[0]
+    assert inside == pytest.approx(1 / disc.mask("lesion")[0, 0].mean(), rel=1e-3)
+    assert everywhere == pytest.approx(1, abs=0.1)
+
+
+def planted(shift: dict, patients: int = 30) -> dict:
+    """A record in which a measure of a class in an arm is `shift` away from what all others are."""
+    rng, label = np.random.default_rng(0), np.repeat(np.arange(6), patients)
+    of = {arm: rng.normal([0.5, 0, 1, 0, 0.3], 0.1, (len(label), 5)) for arm in ARMS}
+    for (arm, kind, measure), by in shift.items():
+        of[arm][label == LILNET_CLASSES.index(kind), MEASURES.index(measure)] += by
+    return {"label": label, "measures": of}
+
+
+def test_sentences_hold_where_they_were_planted():
+    shifts = {("LiLNet", "HCC", "centre over rim"): 0.3, ("LiLNet", "FNH", "unevenness"): 0.3}
+    shifts |= {("middle", "CYST", "unevenness"): -0.3, ("LiLNet", "HEM", "level"): 0.3}
+    found = told([planted(shifts)]).set_index(["class", "measure", "arm"])["it"]
+    assert found["HCC", "centre over rim", "LiLNet"] == "holds"
+    assert found["HCC", "centre over rim", "untrained"] == "open"
+    assert found["FNH", "unevenness", "LiLNet"] == "the opposite"
+    assert found["CYST", "unevenness", "middle"] == "holds"
+    assert found["HEM", "level", "LiLNet"] == "holds"
+    assert found["FNH", "level", "untrained"] == "open"
+
+
+def test_differences_are_turned_as_the_sentence_says():
+    found = told([planted({("LiLNet", "ICC", "centre over rim"): -0.5})]).set_index(["class", "measure", "arm"])
+    line = found.loc[("ICC", "centre over rim", "LiLNet")]
+    assert line["difference"] == pytest.approx(0.5, abs=0.06)
+    assert line["low"] < line["difference"] < line["high"]
+    assert line["n"] == 30
+
+
+def test_a_small_cohort_goes_the_whole_way(tmp_path):
+    small = Cohort(50, taught=12, asked=1, epochs=1, size=32)
+    write_record(small.path(tmp_path), small.record())
+    (record,) = lilnet_maps.read_records(tmp_path)
+    assert len(told([record, record])) == len(lilnet_maps.sentences()) * len(ARMS)
+    assert np.isfinite(lilnet_maps.shap_told([record, record])["LiLNet", "mean"]).all()
+
+
+def test_the_words_are_the_papers():
+    if not SEED.exists():
+        pytest.skip("the paper's text is not here")
+    text = SEED.read_text(encoding="utf-8")
+    assert all(words in text for words in lilnet_maps.sentences()["words"])
+    assert set(lilnet_maps.sentences()["measure"]) == set(MEASURES)
