@@ -16,6 +16,7 @@ from ..base.paths import data_file
 from .anatomy import paint_pieces
 
 BOUNDS = np.array([[-800.0, 60.0], [-280.0, 280.0], [-320.0, 320.0]])  # mm, more than any body
+# Unlike the table's, the numbers of this file are general knowledge: chosen beside a real CT.
 UNEVEN = 0.05  # sd of a surface's distance from the middle, in shares of it
 GAS = {  # organ -> what a field needs for gas, and how much the field, in place of the height, decides
     "stomach": (0.5, 0.1),
