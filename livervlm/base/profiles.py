@@ -35,6 +35,8 @@ PROFILES = {
         Profile("smoke", size=48, epochs=8, text_encoder="minilm", encoder="resnet10_narrow", geometry="affine"),
         Profile("workshop", size=96, epochs=30, text_encoder="minilm"),
         Profile("recorded", size=64, epochs=20, text_encoder="minilm"),
+        Profile("recorded-128", size=128, epochs=20, text_encoder="minilm"),  # data/results/imagenet.md
+        Profile("recorded-224", size=224, epochs=20, text_encoder="minilm"),  # data/results/scale.md
         Profile("paper", size=224, epochs=200, text_encoder="bert"),  # sections 4.1 and 3.3
     )
 }

@@ -1,7 +1,7 @@
 """What an image encoder can learn before it sees a label: phase shuffle (section 3.2), and SimSiam, its control.
 
 A pretext is a network around an encoder and a task for `training.fit`; afterwards the encoder is kept, the rest is
-thrown away.  Neither starts from ImageNet.
+thrown away.  In the paper neither starts from ImageNet.
 """
 
 import math

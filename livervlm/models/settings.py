@@ -8,7 +8,7 @@ from typing import Any
 from ..base.errors import InputError
 from ..scans.conventions import WINDOW
 
-INITS = ("scratch", "imagenet", "phase_shuffle", "simsiam")
+INITS = ("scratch", "imagenet", "phase_shuffle", "simsiam", "imagenet_phase_shuffle")
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Config:
 class Recipe:
     """How a model is trained.  The default: from random weights, phases in canonical order.
 
-    init: "scratch"; "imagenet"; or a pretext on the training images, "phase_shuffle" or "simsiam", for as many
-    epochs as the profile has.
+    init: "scratch"; "imagenet"; or a pretext on the training images, for as many epochs as the profile has:
+    "phase_shuffle" or "simsiam" from random weights, "imagenet_phase_shuffle" from those of ImageNet.
     probe: a key of `pretext.PROBES`, through which the pretext sees its images.
     unlabelled: phantom patients that the pretext sees as well, at the same number of steps.
     augmentation: a key of `augmentation.AUGMENTATIONS`, or none.

@@ -56,7 +56,7 @@ def train_model(
     Raises `InputError` where some slices lack a phase, and the recipe shuffles phases or the config says otherwise.
     """
     recipe, device = recipe or Recipe(), best_device()
-    if recipe.init == "phase_shuffle" or recipe.augmentation or recipe.every_order:
+    if recipe.init.endswith("phase_shuffle") or recipe.augmentation or recipe.every_order:
         lesions.require_every_phase("a recipe that reorders phases")
     if config.incomplete != (lesions.present is not None):
         raise InputError("config: incomplete is to be True where slices lack phases, and only there: use `config_for`")
@@ -100,7 +100,7 @@ def pretrain(
     probe = probes[choose("probe", recipe.probe, probes)]
     geometry = recipe.geometry or profile.geometry
     torch.manual_seed(seed)
-    network = build_encoder(encoder, pictures.shape[1])
+    network = build_encoder(encoder, pictures.shape[1], pretrained=recipe.init == "imagenet_phase_shuffle")
     if recipe.init == "simsiam":
         model, task = pretext.SimSiam(network), pretext.simsiam
         how = {"lr": SIMSIAM_LR, "optimizer": pretext.sgd, "schedule": pretext.cosine_decay}
