@@ -42,10 +42,9 @@ book: $(READY) ## build the book, executing every chapter, into _build/html
 	@$(BIN)/python book/tools/check_pages.py _build/html
 	@echo "The book is at $(CURDIR)/_build/html/index.html"
 
-# In a locale of ASCII alone: a file that is opened without its encoding fails here, not at a reader's.
 test: $(READY) ## run the tests
 	@mkdir -p .cache
-	@LC_ALL=C PYTHONCOERCECLOCALE=0 PYTHONUTF8=0 $(BIN)/python -m pytest -n auto --dist loadfile
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 bench: $(READY) ## measure speed, into benchmarks/results.md: make bench [ONLY="training phantom"]
 	@$(BIN)/python benchmarks/bench.py $(ONLY)
