@@ -1,5 +1,6 @@
 """What the tests share: no network, caches in a folder that goes away, small data, a small encoder, a browser."""
 
+import locale
 import os
 import resource
 import shutil
@@ -86,6 +87,14 @@ def provenance():
     from livervlm.runs.records import code_provenance
 
     return code_provenance()
+
+
+@pytest.fixture(autouse=True)
+def same_locale():
+    """ITK leaves another one behind when a test writes DICOM through it."""
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)
 
 
 @pytest.fixture

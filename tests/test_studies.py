@@ -2,6 +2,7 @@
 
 import gzip
 import importlib
+import locale
 import re
 import shutil
 import sys
@@ -94,6 +95,15 @@ def test_written_dicom_is_ct_of_nobody(dicom):
     assert tags["0010|0010"] == tags["0010|0020"] == "phantom"
     uids = [sitk.ReadImage(file).GetMetaData("0008|0018") for file in dicom.iterdir()]
     assert len(set(uids)) == len(uids) == 12
+
+
+def test_writing_dicom_leaves_the_locale_as_it_was(tmp_path, study):
+    try:
+        locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
+    except locale.Error:
+        pytest.skip("no locale C.UTF-8 here")
+    write_study(study, tmp_path / "dicom", "dicom")
+    assert locale.setlocale(locale.LC_CTYPE) == "C.UTF-8"
 
 
 # ---- geometry

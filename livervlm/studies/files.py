@@ -1,6 +1,7 @@
 """Files become a `Study`, all phases on one grid, and a `Study` becomes files again."""
 
 import errno
+import locale
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -235,4 +236,15 @@ def _write_series(image: sitk.Image, folder: Path, shared: Mapping[str, str]) ->
         for tag, text in {**tags, **shared, **own}.items():
             picture.SetMetaData(tag, text)
         writer.SetFileName(folder / f"{z + 1:04d}.dcm")
-        writer.Execute(picture)
+        with _same_locale():
+            writer.Execute(picture)
+
+
+@contextmanager
+def _same_locale() -> Iterator[None]:
+    """ITK leaves the locale "C" behind when it writes a position; in it Python opens the files of others as ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
