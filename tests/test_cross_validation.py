@@ -252,7 +252,7 @@ def test_the_profile_is_the_environments_choice(monkeypatch):
     monkeypatch.setenv("LIVERVLM_PROFILE", "paper")
     paper = current_profile()
     assert (paper.size, paper.epochs, paper.text_encoder) == (224, 200, "bert")
-    with pytest.raises(InputError, match="profile 'big' is unknown: choose one of smoke, workshop, recorded, recorded-128, recorded-224, paper"):
+    with pytest.raises(InputError, match=r"profile 'big' is unknown: choose one of smoke, .+, paper"):
         get_profile("big")
 
 
