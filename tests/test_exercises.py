@@ -227,6 +227,11 @@ def in_order_of_files(patient, seed):
         ("extra_loss", lambda a, ah, b, bh: [(t := paired_t(b - bh, a - ah)).difference, t.se]),
         ("reciprocal_rank", lambda s, m: 1 / (1 + list(np.argsort(-s)).index(m))),
         ("youden", youden_threshold),
+        (
+            "price_of_choosing",
+            lambda p, t: np.mean([max(b) - b[list(a).index(max(a))] for a, b in zip(p, t, strict=True)]),
+        ),
+        ("highest_correlation", lambda a, b: max(0, stats.pearsonr(a, b)[0]) ** 0.5),
         ("aggregated", lambda j: np.diagonal(j.reshape(5, -1, 5), axis1=0, axis2=2).mean(axis=1)),
         ("kappa", lambda c: statsmodels_kappa(c, method="fleiss")),
         ("scale_needed", lambda p, c: brentq(lambda s: softmax([s, *[-s / (c - 1)] * (c - 1)])[0] - p, 0, 100)),

@@ -279,7 +279,7 @@ def test_every_chapter_reaches_what_it_names_and_not_the_whole_package(real):
 
 def test_the_chapters_that_read_records_are_known(real):
     _, chapters = real
-    names = "Runs|claims|coverage|read_record|explained|lilnet"
+    names = "Runs|claims|coverage|read_record|explained|lilnet|transport"
     imported = rf"^\s*from livervlm[\w.]* import (\([^)]*|.*)\b({names})\b"
     expected = {source.path for source, _ in chapters if re.search(imported, source.text, re.MULTILINE)}
     assert {source.path for source, chapter in chapters if chapter.reads_records} == expected

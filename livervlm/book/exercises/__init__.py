@@ -13,6 +13,7 @@ from .key_slices import reciprocal_rank, youden
 from .lilnet import aggregated, five_means, in_a_row, kappa
 from .liver_vlm import scale_needed, scaled_softmax
 from .luck import false_alarms, holm_adjusted, resample_patients
+from .next_hospital import highest_correlation, price_of_choosing
 from .paper_numbers import corrected_interval, population_sd, possible
 from .phantom_split import patient_groups, variance_factor
 from .phase_shuffle import sorted_order, spread_of
