@@ -158,6 +158,7 @@ from .book.moving import key_slice as key_slice
 from .book.moving import map_reader as map_reader
 from .book.moving import name_the_lesion as name_the_lesion
 from .book.moving import phase_order as phase_order
+from .book.moving import promises as promises
 from .book.moving import quadrants as quadrants
 from .book.moving import similarity_space as similarity_space
 from .book.moving import thresholds as thresholds

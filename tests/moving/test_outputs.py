@@ -16,6 +16,7 @@ from livervlm.book.moving import (
     map_reader,
     name_the_lesion,
     phase_order,
+    promises,
     quadrants,
     similarity_space,
     thresholds,
@@ -26,7 +27,7 @@ from livervlm.phantom.series import Series
 SCRIPTS = {path.stem: path.read_text().strip() for path in Path(moving.__file__).parent.glob("*.js")}
 FIGURES = (
     *("window_level", "similarity_space", "interval_and_pairs", "phase_order", "map_reader", "key_slice"),
-    *("quadrants", "thresholds", "name_the_lesion"),
+    *("quadrants", "thresholds", "name_the_lesion", "promises"),
 )
 # JupyterLab sets the HTML of a node, then puts a copy in the place of each script, which runs once it is in the page.
 LIKE_JUPYTERLAB = """html => {
@@ -61,6 +62,7 @@ def outputs(toy):
         ),
         "quadrants": quadrants(toy, ROWS, "ART", rng.normal(size=(len(ROWS), 2, 5, 20))),
         "name_the_lesion": name_the_lesion(toy, ROWS, dict.fromkeys(CLASSES, "one"), dict.fromkeys(CLASSES, "So.")),
+        "promises": promises(),
         "thresholds": thresholds([0.9, 0.8, 0], [0.7, 0.2, 0.9], [True, False, True], [0.3], [0.6], 2),
     }
     return {name: figure._repr_html_() for name, figure in figures.items()}
@@ -97,6 +99,7 @@ def test_a_figure_is_moved_by_keyboard_with_nothing_but_its_own_output(page, out
         ("key_slice", "Similarity of each slice to the sentence: a cyst. Beside it the slice that fits best."),
         ("quadrants", "A lesion (FNH) in the phase ART, and bars: the logit of each class, aggregated over five"),
         ("name_the_lesion", "A lesion to name, in the phases NC, ART, PV."),
+        ("promises", "What came over what five folds promised, for 30 simulated hospitals"),
         ("thresholds", "Cancers that are found and called malignant against false alarms a study"),
         ("map_reader", "A lesion (FNH) under the map of each class: red for it, blue against it; network plain."),
     ],

@@ -11,6 +11,7 @@ from .key_slice import key_slice as key_slice
 from .map_reader import map_reader as map_reader
 from .name_the_lesion import name_the_lesion as name_the_lesion
 from .phase_order import phase_order as phase_order
+from .promises import promises as promises
 from .quadrants import quadrants as quadrants
 from .shared import MovingFigure as MovingFigure
 from .similarity_space import similarity_space as similarity_space
