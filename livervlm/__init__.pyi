@@ -79,6 +79,7 @@ from .evaluation.audit import read_metadata as read_metadata
 from .evaluation.comparisons import Comparison as Comparison
 from .evaluation.comparisons import cluster_bootstrap as cluster_bootstrap
 from .evaluation.comparisons import delong as delong
+from .evaluation.comparisons import mean_with_interval as mean_with_interval
 from .evaluation.comparisons import paired_t as paired_t
 from .evaluation.comparisons import pairs_for_half_width as pairs_for_half_width
 from .evaluation.comparisons import power as power

@@ -223,6 +223,7 @@ def in_order_of_files(patient, seed):
         ("winners_luck", lambda k, sd, seed: k * sd * integrate.quad(lambda z: upper(z, k), -8, 8)[0]),
         ("holm_adjusted", lambda p: stepped(p, falling)),
         ("inflated", lambda f, n: np.stack([f.sum(axis=1) / n] * n, axis=1)),
+        ("epochs_alike", lambda n, e, m, b: int(len(range(0, n, b)) * e / len(range(0, m, b)) + 0.5)),
         ("shown_equivalent", lambda d, m: max(paired_t(d, np.zeros(len(d))).tost(m)) < 0.05),
         ("extra_loss", lambda a, ah, b, bh: [(t := paired_t(b - bh, a - ah)).difference, t.se]),
         ("reciprocal_rank", lambda s, m: 1 / (1 + list(np.argsort(-s)).index(m))),

@@ -57,6 +57,14 @@ def mean_t(values: np.ndarray) -> Comparison:
     return paired_t(values, np.zeros(np.shape(values)))
 
 
+def mean_with_interval(values: np.ndarray) -> str:
+    """The same mean with its 95 % interval and n, as text: "73.7 (72.8 to 74.5), n = 30".  nan are left out."""
+    values = np.asarray(values, dtype=float)
+    found = mean_t(values[~np.isnan(values)])
+    low, high = found.interval()
+    return f"{found.difference:.1f} ({low:.1f} to {high:.1f}), n = {found.n}"
+
+
 def paired_t(a: np.ndarray, b: np.ndarray, test_over_train: float = 0.0) -> Comparison:
     """Paired t over n folds or cohorts.  a, b: (n,).
 
