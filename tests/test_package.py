@@ -39,7 +39,7 @@ def test_wheel_alone_runs_the_book_code_from_an_empty_folder(tmp_path):
     assert {name.removeprefix("livervlm/") for name in names if name.startswith("livervlm/data/")} == there
     assert "livervlm/py.typed" in names
     assert wheel.name.startswith(f"livervlm-{livervlm.__version__}-")
-    assert wheel.stat().st_size < 16e6  # most of it are records, on which the verdicts rest
+    assert wheel.stat().st_size < 24e6  # most of it are records, on which the verdicts rest
     empty = tmp_path / "empty"
     empty.mkdir()
     code = (
