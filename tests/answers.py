@@ -193,3 +193,22 @@ def factor_of(right, patient, of=np.sum, centred=True):
     residual = right - right.mean() * centred
     each = [of(residual[patient == one]) for one in np.unique(patient)]
     return np.square(each).sum() / np.square(residual).sum()
+
+
+OF_THE_NEXT_HOSPITAL = [
+    ("price_of_choosing", lambda p, t: (t.max(axis=1) - chosen(p, t)).sum(), "That is the sum"),
+    ("price_of_choosing", lambda p, t: (chosen(p, t) - t.max(axis=1)).mean(), "Turn the difference round"),
+    ("price_of_choosing", lambda p, t: (t.argmax(axis=1) != p.argmax(axis=1)).mean(), "asked for are points"),
+    ("price_of_choosing", lambda p, t: (p.max(axis=1) - chosen(p, t)).mean(), "less what they reach"),
+    ("price_of_choosing", lambda p, t: (chosen(p, t) - p.max(axis=1)).mean(), "less what they promised"),
+    ("price_of_choosing", lambda p, t: t.max(axis=1).mean(), "That is the mean of the best"),
+    ("price_of_choosing", lambda p, t: chosen(p, t).mean(), "how far is it below the best"),
+    ("price_of_choosing", lambda p, t: (t.max(axis=1) - t[:, p.mean(axis=0).argmax()]).mean(), "takes its own"),
+    ("price_of_choosing", lambda p, t: 0.0, "expected 1.25"),
+    ("highest_correlation", lambda a, b: np.corrcoef(a, b)[0, 1], "both have luck in them"),
+    ("highest_correlation", lambda a, b: np.corrcoef(a, b)[0, 1] ** 2, "You square"),
+    ("highest_correlation", lambda a, b: np.cov(a, b)[0, 1], "That is a covariance"),
+    ("highest_correlation", lambda a, b: np.cov(a, b, ddof=0)[0, 1], "That is a covariance"),
+    ("highest_correlation", lambda a, b: abs(np.corrcoef(a, b)[0, 1]) ** 0.5, "so answer 0"),
+    ("highest_correlation", lambda a, b: 1.0, "expected 0.800"),
+]

@@ -7,6 +7,7 @@ import shutil
 import signal
 import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,11 +23,20 @@ for _name in ("LIVERVLM_PROFILE", "LIVERVLM_DATA", "LIVERVLM_LIVE_URL", "HF_HUB_
 settings.register_profile("house", deadline=None, max_examples=30)
 settings.load_profile("house")
 
+ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ("CYST", "FNH", "HCC", "HEM")
 CHROMIUM = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run "
     "--disable-background-networking --disable-component-update --disable-sync"
 )
+
+
+def cells_that_wait(chapter: str, condition: str) -> list[str]:
+    """The cells of a chapter that show their tables only once records are there."""
+    import pages
+
+    (source,) = (one for one in pages.Book(ROOT).sources if one.path.stem == chapter)
+    return [cell.source for cell in source.cells if cell.cell_type == "code" and condition in cell.source]
 
 
 def make_toy(size: int = 16, phases=("NC", "ART", "PV"), groups: int = 5, seed: int = 0):

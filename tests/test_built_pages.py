@@ -102,6 +102,16 @@ def test_without_scripts_the_front_page_shows_a_still_picture(visit, home):
     assert picture.evaluate("image => image.complete && image.naturalWidth") > 400
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_front_page_does_not_jump_when_the_lesion_begins_to_play(visit, home, width):
+    page = visit(f"{home}/index.html", viewport={"width": width, "height": 900})
+    page.locator(".player [role=status]").wait_for(state="attached")
+    taken, kept = page.locator("[data-front=player]").evaluate(
+        "box => [box.offsetHeight, parseFloat(getComputedStyle(box).minHeight)]"
+    )
+    assert taken == kept > 0
+
+
 @pytest.mark.parametrize("chapter", ["index", "reading_ct"])
 def test_a_panel_loads_the_model_once_and_only_on_a_click(visit, home, chapter):
     page = visit(f"{home}/{chapter}.html")

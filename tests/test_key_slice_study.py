@@ -3,8 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+from conftest import cells_that_wait
 
+from livervlm.analyses import key_slices
 from livervlm.analyses.key_slices import cohorts, summary
 from livervlm.analyses.key_slices.cohorts import MAIN, ROWS, Cohort
 from livervlm.analyses.key_slices.questions import QUESTIONS
@@ -168,3 +171,17 @@ def test_records_are_those_of_the_plan():
         assert planned.number == number
         assert not record["commit"].endswith("dirty")
         assert replace(planned, number=0) == Cohort(0)
+
+
+def test_the_chapter_makes_its_tables_once_the_records_are_there():
+    records = key_slices.read_records()
+    names = {"key_slices": key_slices, "pd": pd, "planned": 12, "done": True, "records": (records * 12)[:12]}
+    shown = []
+    for cell in cells_that_wait("key_slices", "if done:"):
+        exec(cell, names)
+        shown.append(names["paper" if "ours" in cell else "shown"])
+    contrasts, measures, organs = shown
+    assert contrasts.index.tolist() == [one["name"] for one in key_slices.declared()["contrasts"]]
+    assert contrasts["verdict"].notna().all()
+    assert measures.notna().all(axis=None)
+    assert organs.columns.str.startswith("accuracy, ").any()

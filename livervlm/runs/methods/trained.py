@@ -22,7 +22,7 @@ class Trained(Method):
 
     @property
     def needs(self) -> str:
-        if self.recipe.init == "imagenet":
+        if self.recipe.init.startswith("imagenet"):
             return "ImageNet weights"
         return "the profile's text encoder" if self._reads_text() else "nothing that is not here"
 
@@ -33,7 +33,7 @@ class Trained(Method):
         from ...models.encoders import build_encoder
         from ...models.text import TEXT_ENCODERS, find_weights
 
-        if self.recipe.init == "imagenet":
+        if self.recipe.init.startswith("imagenet"):
             build_encoder(self.config.get("encoder", profile.encoder), 3, pretrained=True)
         encoder = self.config.get("text_encoder", profile.text_encoder)
         if self._reads_text() and encoder in TEXT_ENCODERS and encoder != "minilm":  # whose features are shipped
