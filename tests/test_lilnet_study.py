@@ -1,6 +1,7 @@
 """The study on LiLNet: a small cohort goes the whole way, and what is made of records."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,27 @@ def test_both_phases_are_the_mean_of_each_alone(records):
     for name in ("LiLNet", "plain network"):
         both, art, pv = (summary.answers(records[0], name, shown=shown).prob for shown in ("both", "ART", "PV"))
         assert np.allclose(both, (art + pv) / 2, atol=2e-3)
+
+
+def test_the_codes_row_pools_logits_over_all_pictures_of_a_patient_and_the_papers_probabilities(small):
+    lesions = small.tested_on("LS").lesions
+    prob = np.random.default_rng(0).dirichlet(np.full(6, 0.3), len(lesions))
+    of = lesions.patient == lesions.patient[0]
+    assert 1 < of.sum() < len(lesions)
+    logits = np.log(prob[of]).mean(axis=0)
+    expected = {"LiLNet": prob[of].mean(axis=0), "LiLNet, as its code": np.exp(logits) / np.exp(logits).sum()}
+    for name, mean in expected.items():
+        asked = cohorts.ask(lambda one, at: prob[at], lesions, ROWS[name])["both"]
+        assert np.allclose(asked[np.unique(lesions.patient).tolist().index(lesions.patient[0])], mean, atol=1e-3)
+    assert abs(expected["LiLNet"] - expected["LiLNet, as its code"]).max() > 0.01
+
+
+def test_some_rows_alone_answer_as_they_do_among_all(small, records):
+    two = ("LiLNet", "plain network")
+    record = replace(small, rows=two).record()
+    assert tuple(record["answers"]) == tuple(record["rows"]) == two
+    for name in two:
+        assert np.array_equal(record["answers"][name]["HN"]["both"], records[0]["answers"][name]["HN"]["both"])
 
 
 def test_a_cohort_is_taught_and_tested_on_other_patients_of_the_same_tables(small):

@@ -92,7 +92,7 @@ def train_lilnet(
     epochs: int,
     *,
     optimizer: str = "sgd",
-    noise: str = "gaussian",
+    noise: str = "gaussian, salt and pepper",
     pretrained: bool = False,
     seed: int = 0,
     after_epoch: Callable[[LiLNet, int], None] | None = None,

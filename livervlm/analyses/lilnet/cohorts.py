@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...base.profiles import Profile
-from ...evaluation.patients import PatientAnswers
+from ...models.cascade import pooled
 from ...models.lilnet import LiLNet
 from ...models.lilnet_training import balanced, train_lilnet
 from ...models.settings import LiLNetSettings, Recipe
@@ -79,6 +79,7 @@ class Cohort:
     epochs: int = 12
     size: int = 64
     encoder: str = "resnet10_narrow"
+    rows: tuple[str, ...] = tuple(ROWS)
 
     def path(self, out: str | Path) -> Path:
         return Path(out).absolute() / f"cohort{self.number:03d}.json"
@@ -124,21 +125,23 @@ class Cohort:
     def record(self) -> dict[str, Any]:
         start = time.monotonic()
         with one_thread():
-            taught = {(row.early, row.field): self.taught_on(row.early, row.field).lesions for row in ROWS.values()}
-            pools = {(name, field): self.tested_on(name, field) for name in POOLS for field in (None, CROP)}
+            rows = {name: ROWS[name] for name in self.rows}
+            taught = {(row.early, row.field): self.taught_on(row.early, row.field).lesions for row in rows.values()}
+            fields = dict.fromkeys(row.field for row in rows.values())
+            pools = {(name, field): self.tested_on(name, field) for name in POOLS for field in fields}
             answers, found, seconds = {}, {}, {}
-            for name, row in ROWS.items():
+            for name, row in rows.items():
                 began = time.monotonic()
                 answer, found[name] = self.fit(name, taught[row.early, row.field])
                 tested = {pool: pools[pool, row.field].lesions for pool in POOLS}
-                answers[name] = {pool: ask(answer, lesions, row.by_phase) for pool, lesions in tested.items()}
+                answers[name] = {pool: ask(answer, lesions, row) for pool, lesions in tested.items()}
                 seconds[name] = round(time.monotonic() - began, 1)
         sets = {_called("training", *key): lesions for key, lesions in taught.items()}
         sets |= {_called(name, False, field): one.lesions for (name, field), one in pools.items()}
         return {
             **run_provenance(),
             "settings": asdict(self),
-            "rows": {name: row.method.about(taught[row.early, row.field], self.profile) for name, row in ROWS.items()},
+            "rows": {name: row.method.about(taught[row.early, row.field], self.profile) for name, row in rows.items()},
             "data": {name: data_provenance(lesions) for name, lesions in sets.items()},
             "pools": {name: told(one) for (name, field), one in pools.items() if field is None},
             "found": found,
@@ -152,17 +155,13 @@ def _called(name: str, early: bool, field: float | None) -> str:
     return name + (", early years" if early else "") + (f", crop of {field:.0f} mm" if field else "")
 
 
-def ask(answer: Answer, lesions: LesionSet, by_phase: bool) -> dict[str, np.ndarray]:
+def ask(answer: Answer, lesions: LesionSet, row: Row) -> dict[str, np.ndarray]:
     """Probabilities (n, N) of each patient, means over slices, by what was shown: "both" phases, or each alone."""
     shown = {"both": lesions}
-    if by_phase:
+    if row.by_phase:
         shown |= {phase: only(lesions, phase) for phase in lesions.phases}
-    every = np.arange(len(lesions))
-    asked = {name: answer(one, every) for name, one in shown.items()}
-    by = {
-        name: PatientAnswers.of_slices(one.label, asked[name], one.patient, one.classes) for name, one in shown.items()
-    }
-    return {name: np.float16(one.prob) for name, one in by.items()}
+    every, averaged = np.arange(len(lesions)), getattr(row.method, "averaged", "probabilities")
+    return {name: np.float16(pooled(answer(one, every), lesions.patient, averaged)) for name, one in shown.items()}
 
 
 def only(lesions: LesionSet, phase: str) -> LesionSet:

@@ -16,14 +16,14 @@ from .method import Answer, Fitted, Method, Watch
 class TrainedLiLNet(Method):
     """lilnet: fields of `LiLNetSettings` other than classes.  cascade: benign against malignant, then which, by three
     networks.  optimizer, noise: as in `train_lilnet`.  pretrained: begin with weights from ImageNet.  averaged:
-    over the phases of a slice, "probabilities" (paper) or "logits" (code).  A cascade has no learning curve.
+    over what belongs together, "probabilities" (paper) or "logits" (code).  A cascade has no learning curve.
     """
 
     name: ClassVar[str] = "lilnet"
     lilnet: Mapping[str, Any] = field(default_factory=dict)
     cascade: bool = False
     optimizer: str = "sgd"
-    noise: str = "gaussian"
+    noise: str = "gaussian, salt and pepper"
     pretrained: bool = False
     averaged: str = "probabilities"
 
