@@ -18,6 +18,7 @@ from PIL import Image
 
 from livervlm import claims
 from livervlm.book.live import live_answer
+from livervlm.cli import main
 from livervlm.scans.conventions import LIVER_VLM_CLASSES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,8 +50,20 @@ def made(tmp_path_factory):
 def test_every_place_is_filled(made):
     page, _ = made
     names = {tag["data-front"] for tag in page.select("[data-front]")}
-    assert names == {"style", "buttons", "player", "panel", "verdicts", "hours", "cards", "trust"}
+    assert names == {"style", "buttons", "player", "panel", "demo", "verdicts", "hours", "cards", "trust"}
     assert all(tag.contents for tag in page.select("[data-front]"))
+
+
+def test_the_demonstration_is_what_the_command_prints(made, capsys, tmp_path):
+    page, built = made
+    image = page.select_one('[data-front="demo"] img')
+    assert Image.open(built / "book" / image["src"]).size == (int(image["width"]), int(image["height"]))
+    main(["demo", "--out", str(tmp_path / "demo.png")])
+    printed = " ".join(capsys.readouterr().out.split())
+    said = [" ".join(item.get_text().split()) for item in page.select('[data-front="demo"] li')]
+    assert all(line in printed for line in said)
+    assert "report says" in said[0]
+    assert "truth of this phantom patient" in said[-1]
 
 
 def test_claims_and_verdicts_are_those_of_the_report(made):

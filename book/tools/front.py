@@ -9,8 +9,9 @@ import re
 import sys
 from base64 import b64decode
 from collections import Counter
+from contextlib import redirect_stdout
 from functools import cached_property
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +24,7 @@ from teaching import lessons
 
 from livervlm import claims, declared, live_panel
 from livervlm.book.live import lesion_player
+from livervlm.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENT = 47  # a typical cancer, which the network takes for something harmless once the arterial phase is covered
@@ -54,6 +56,25 @@ class Front:
 
     def panel(self) -> str:
         return live_panel("Which change makes the network call this cancer harmless?", patient=PATIENT)._repr_html_()
+
+    def demo(self) -> str:
+        """What `livervlm demo` draws of a phantom patient, and what it prints."""
+        drawn, path = self.built.parent / "demo.png", self.built / "_images" / "demo.webp"
+        with redirect_stdout(StringIO()) as printed:
+            if main(["demo", "--out", str(drawn)]):
+                sys.exit("livervlm demo has failed")
+        picture = Image.open(drawn).convert("RGB")
+        picture.save(path, quality=80)
+        *said, _, _, _ = printed.getvalue().splitlines()  # the last three: counting, the phantom, the file
+        lines = "".join(f"<li>{html.escape(re.sub(r'^[0-9][.] ', '', line))}</li>" for line in said)
+        width, height = picture.size
+        alt = (
+            "From left to right: the cosine of each slice, a slice with a box, its lesion in three phases, two answers."
+        )
+        return (
+            f'<img src="../_images/{path.name}" alt="{alt}" width="{width}" height="{height}" loading="lazy">'
+            f"<ul>{lines}</ul>"
+        )
 
     def verdicts(self) -> str:
         judged = claims()
