@@ -5,6 +5,9 @@
 
 from ...evaluation.retrieval import by_patient as by_patient
 from ...evaluation.retrieval import printed as printed
+from .places import by_segment as by_segment
+from .places import told_by_names as told_by_names
+from .places import with_segments as with_segments
 from .questions import PLACELESS as PLACELESS
 from .questions import QUESTIONS as QUESTIONS
 from .questions import baselines as baselines
