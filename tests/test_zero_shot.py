@@ -309,7 +309,7 @@ def test_a_vocabulary_that_is_not_the_networks_is_refused(name, repository, fold
 
 
 def test_unknown_models_and_pictures_not_in_0_to_1_are_refused(models):
-    with pytest.raises(InputError, match="'gpt' is unknown: choose one of clip, clip_b16, pubmedclip, biomedclip, medclip"):
+    with pytest.raises(InputError, match="'gpt' is unknown: choose one of clip, clip_b16, pubmedclip, biomedclip"):
         load("gpt")
     for wrong in (pictures(8) * 2 - 1, pictures(8)[:, :1], pictures(8) + 1):
         with pytest.raises(InputError, match="`to_rgb` makes"):
