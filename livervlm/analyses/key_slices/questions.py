@@ -186,6 +186,29 @@ def organ_scores(
     return there, found, np.repeat([one.patient for one in series], [len(one.hu) for one in series])
 
 
+def organ_aucs(
+    score: Scorer, series: Sequence[Series], prompt: Callable[[str], str], above: float, length: float
+) -> pd.DataFrame:
+    """Whether slices that show an organ score higher for its prompt than others: AUC in the first phase.
+
+    Only in a stretch of each body, `length` mm long, which begins `above` mm over the lowest slice of the lungs.  A
+    line for each organ that some study shows in a part of its stretch: the mean over such studies, and their number.
+    """
+    from sklearn.metrics import roc_auc_score  # slow to import
+
+    found: dict[str, list[float]] = {organ: [] for organ in ORGANS}
+    for one in series:
+        lowest = np.flatnonzero(one.organ_area[:, ORGANS.index("lung")])[-1]
+        start = max(int(lowest + 1 - round(above / one.spacing)), 0)
+        stretch = slice(start, start + round(length / one.spacing))
+        scores = score(one, [Sentence(prompt(organ), None, organ, "negative") for organ in ORGANS])[:, stretch, 0]
+        for organ, there, row in zip(ORGANS, one.organ_area[stretch].T > 0, scores, strict=True):
+            if there.any() and not there.all():
+                found[organ].append(float(roc_auc_score(there, row)))
+    lines = {organ: (np.mean(aucs), len(aucs)) for organ, aucs in found.items() if aucs}
+    return pd.DataFrame.from_dict(lines, orient="index", columns=["AUC", "studies"])
+
+
 # ---- without a model
 
 
