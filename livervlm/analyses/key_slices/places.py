@@ -106,12 +106,11 @@ def told_by_names(records: Sequence[dict], places: dict, question: str) -> pd.Da
 
     A line for the sentences that name a segment or a lobe and one for the others; a column for each of three rows.
     """
-    lines, named = {}, places["named"].astype(bool)
+    records, named, lines = with_segments(records, places), places["named"].astype(bool), {}
     for words, these in (("segment or lobe named", named), ("neither named", ~named)):
-        found = {
-            row: [one["answers"][row]["as written"][question][these] for one in with_segments(records, places)]
-            for row in (MAIN, "places of organs", ROW)
-        }
-        lines[words] = {row: 100 * np.nanmean(values, axis=1).mean() for row, values in found.items()}
-        lines[words]["n"] = int(np.isfinite(found[MAIN][0]).sum())
+        lines[words] = {}
+        for row in (MAIN, "places of organs", ROW):
+            values = np.array([one["answers"][row]["as written"][question][these] for one in records])
+            lines[words][row] = 100 * np.nanmean(values, axis=1).mean()
+        lines[words]["n"] = int(np.isfinite(values[0]).sum())
     return pd.DataFrame.from_dict(lines, orient="index")

@@ -115,10 +115,10 @@ def retrieve(score: Scorer, asked: Sequence[Asked], question: str = "as written"
     organ@1: whether the best slice shows the organ, nan where the sentence is about none.
     A slice scores what it scores in its best phase.  open: whether the organ's place leaves the slice open, as another
     finding of the study is in the same organ.  Three measures, from 0 to 1 and nan where they cannot be asked, are of
-    what the organ's place cannot tell (that of a segment can tell a part, see `places`): `phase`, whether in the marked slice the phases that the sentence names score best, where it
-    does not name all (by chance their share of the phases); `side`, whether the sentence fits its marked slice better
-    than with left and right changed (one half); `which of two`, whether it fits its marked slice better than that of
-    another finding in the same organ (one half).
+    what the organ's place cannot tell (a segment's can tell a part, see `places`): `phase`, whether in the marked slice
+    the phases that the sentence names score best, where it does not name all (by chance their share of the phases);
+    `side`, whether the sentence fits its marked slice better than with left and right changed (one half); `which of
+    two`, whether it fits its marked slice better than that of another finding in the same organ (one half).
     """
     ask, of_study = QUESTIONS[question], {}
     for i, (one, _) in enumerate(asked):
