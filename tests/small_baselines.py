@@ -18,11 +18,11 @@ import_torchvision()
 import open_clip  # noqa: E402  once torchvision stands
 import transformers  # noqa: E402
 
-CLIP, PUBMEDCLIP, BIOMEDCLIP, MEDCLIP = (
-    BASELINES[name].repository for name in ("clip", "pubmedclip", "biomedclip", "medclip")
+CLIP, CLIP_B16, PUBMEDCLIP, BIOMEDCLIP, MEDCLIP = (
+    BASELINES[name].repository for name in ("clip", "clip_b16", "pubmedclip", "biomedclip", "medclip")
 )
 BIOMEDBERT = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract"
-REPOSITORIES = (CLIP, PUBMEDCLIP, BIOMEDCLIP, MEDCLIP, BIOMEDBERT, MEDCLIP_TEXT, MEDCLIP_VISION)
+REPOSITORIES = (CLIP, CLIP_B16, PUBMEDCLIP, BIOMEDCLIP, MEDCLIP, BIOMEDBERT, MEDCLIP_TEXT, MEDCLIP_VISION)
 CLASSES, PHASES = ("CYST", "FNH", "HCC", "HEM"), ("NC", "ART", "PV")
 SIMPLE = prompts_by_order("simple", CLASSES, PHASES)[0]
 MEDICAL = prompts_by_order("medical", CLASSES, PHASES)[0]
@@ -51,7 +51,10 @@ def make_lively(network):
 
 
 def write_clip():
-    """A CLIPModel of toy size with CLIP's own vocabulary, laid out as on the hub in 2021; PubMedCLIP as a .bin."""
+    """CLIPModels of toy size with CLIP's own vocabulary, laid out as on the hub in 2021; PubMedCLIP as a .bin.
+
+    Of the two of OpenAI, one has patches of half the side, as published.
+    """
     folder, other = snapshot(CLIP), snapshot(PUBMEDCLIP)
     packed = Path(open_clip.__file__).with_name("bpe_simple_vocab_16e6.txt.gz")
     merges = gzip.decompress(packed.read_bytes()).decode().split("\n")[1 : 49152 - 256 - 2 + 1]
@@ -67,6 +70,9 @@ def write_clip():
     text = shape | dict(vocab_size=len(words), bos_token_id=0, eos_token_id=2, pad_token_id=1)  # as published
     config = dict(text_config=text, vision_config=shape | dict(image_size=32, patch_size=16), projection_dim=16)
     make_lively(transformers.CLIPModel(transformers.CLIPConfig(**config))).save_pretrained(folder)
+    shutil.copytree(folder, snapshot(CLIP_B16), dirs_exist_ok=True)
+    config["vision_config"]["patch_size"] = 8
+    make_lively(transformers.CLIPModel(transformers.CLIPConfig(**config))).save_pretrained(snapshot(CLIP_B16))
     shutil.copytree(folder, other, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors"))
     torch.save(load_file(folder / "model.safetensors"), other / "pytorch_model.bin")
 

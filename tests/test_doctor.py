@@ -84,7 +84,7 @@ def test_weights_that_are_here_are_found(machine):
     _, said = machine.doctor()
     assert "prompts of minilm shipped; at hand: " in said
     assert "bert" in said.partition("at hand: ")[2].partition(";")[0]
-    assert "! zero-shot at hand: clip; not at hand: pubmedclip, biomedclip, medclip" in said
+    assert "! zero-shot at hand: clip; not at hand: clip_b16, pubmedclip, biomedclip, medclip" in said
     assert " ImageNet resnet18-f37072fd.pth in ~/.cache/torch/hub/checkpoints" in said
 
 

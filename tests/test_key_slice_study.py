@@ -1,5 +1,6 @@
 """The study on key slices: a whole cohort on small data, its record, and what the records say."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from conftest import cells_that_wait
 from livervlm.analyses import key_slices
 from livervlm.analyses.key_slices import cohorts, summary
 from livervlm.analyses.key_slices.cohorts import MAIN, ROWS, Cohort
+from livervlm.analyses.key_slices.paper import own_numbers
 from livervlm.analyses.key_slices.questions import QUESTIONS
 from livervlm.base.errors import InputError
 from livervlm.base.paths import data_file
@@ -159,7 +161,9 @@ def test_every_row_of_the_papers_tables_is_declared_and_stands_beside_one_that_r
         found = printed(table)
         methods = found.columns.get_level_values(0) if table == "organ presence" else found.index
         paper |= {(table, method) for method in methods}
-    assert set(declared) == paper
+    empty = {place for place, row in declared.items() if row["open"] == "empty in the public text"}
+    assert set(declared) - empty == paper
+    assert len(empty) == 2
     assert all(row["open"] for row in declared.values())
     assert {row["row"] for row in declared.values()} - {None} <= set(ROWS)
 
@@ -174,14 +178,104 @@ def test_records_are_those_of_the_plan():
 
 
 def test_the_chapter_makes_its_tables_once_the_records_are_there():
-    records = key_slices.read_records()
+    records, segments = key_slices.read_records(), read_record(data_file("results/key_slices_places.json"))
     names = {"key_slices": key_slices, "pd": pd, "planned": 12, "done": True, "records": (records * 12)[:12]}
-    shown = []
+    names["segments"], shown = segments, []
     for cell in cells_that_wait("key_slices", "if done:"):
         exec(cell, names)
         shown.append(names["paper" if "ours" in cell else "shown"])
-    contrasts, measures, organs = shown
+    contrasts, measures, told, controls, organs = shown
     assert contrasts.index.tolist() == [one["name"] for one in key_slices.declared()["contrasts"]]
     assert contrasts["verdict"].notna().all()
     assert measures.notna().all(axis=None)
+    assert measures.columns[:3].tolist() == list(key_slices.PLACELESS)
+    assert told["n"].loc["which of two"].sum() == np.isfinite(_asked(records[0], "which of two")).sum()
+    assert controls.index[:4].tolist() == [f"own towers, {question}" for question in QUESTIONS]
+    assert controls.loc["own towers, nonsense words"].notna().any()
     assert organs.columns.str.startswith("accuracy, ").any()
+
+
+def _asked(record: dict, question: str) -> np.ndarray:
+    return record["answers"][MAIN]["as written"][question]
+
+
+# ---- end to end
+
+
+def costs(low: float, high: float) -> dict:
+    """A made-up record of slices that are classified: the reader's against the selector's, and a baseline."""
+    lines = {"reader": (0.7, 0.6, 0.8), "selector": (0.6, 0.5, 0.7), "middle slice": (0.3, 0.2, 0.4)}
+    lines["reader - selector"] = ((low + high) / 2, low, high)
+    found = {way: dict(zip(("value", "low", "high", "patients"), (*v, 80), strict=True)) for way, v in lines.items()}
+    shows = {f"{way} shows": found[way] for way in lines if way != "reader - selector"}
+    return {"summary": {"lesion": found | shows, "patient": found}, "lesions": {"class": ["HCC"] * 130}}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (-0.05, 0.04, "equivalent"),
+        (0.01, 0.04, "equivalent"),
+        (0.01, 0.2, "reproduced"),
+        (-0.2, -0.01, "not reproduced"),
+        (-0.01, 0.2, "undecided"),
+        (-0.06, 0.01, "undecided"),
+    ],
+)
+def test_the_verdict_end_to_end_is_read_from_the_interval(low, high, verdict):
+    assert key_slices.reader_against_selector(costs(low, high)) == verdict
+
+
+def test_the_chapter_shows_what_slices_cost_once_the_record_is_there(tmp_path, capsys):
+    (cell,) = cells_that_wait("key_slices", "if path.exists():")
+    names = {
+        "key_slices": key_slices,
+        "pd": pd,
+        "data_file": lambda _: tmp_path,
+        "read_record": lambda _: costs(0.01, 0.2),
+    }
+    names["say"] = print
+    exec(cell, names)
+    assert names["shown"].to_dict() == {"waits for": {"all ways": "its record"}}
+    (tmp_path / "key_slices_end_to_end.json").touch()
+    exec(cell, names)
+    table = names["shown"]
+    assert list(table.index) == ["reader", "selector", "middle slice", "reader - selector"]
+    assert table.loc["reader", "lesions right"] == "70.0 (60.0 to 80.0)"
+    assert table.loc["reader - selector"].tolist() == ["10.5 (1.0 to 20.0)"] * 2 + [""]
+    assert "130 lesions" in (said := capsys.readouterr().out)
+    assert "**reproduced**" in said
+
+
+# ---- the paper's claims
+
+
+def test_every_claim_has_its_numbers_and_a_contrast_or_a_reason():
+    table = key_slices.claims([])
+    told = {one["claim"]: one for one in summary.declared()["claims"]}
+    names = [one["name"] for one in summary.declared()["contrasts"]]
+    assert all((one.get("contrast") in names) != bool(one.get("phantom")) for one in told.values())
+    assert list(table.index[: len(told)]) == list(told)
+    assert len(table) == len(told) + len(names) - sum("contrast" in one for one in told.values())
+    assert table["phantom"].str.match("no verdict yet: 0 of 12 cohorts are there|not judged: ").all()
+
+
+def test_claims_get_their_verdicts_once_all_cohorts_are_there():
+    records = [made_up({MAIN: 6 + n % 2, "own towers, lesions only": 2}) for n in range(12)]
+    line = key_slices.claims(records).loc["Organ-level pairs help beside lesion-level pairs."]
+    assert line["phantom"] == "reproduced"
+    assert re.fullmatch(r"\+45\.0 \(\+\d.* to \+\d.*\), n = 12", line["difference on the phantom"])
+
+
+ORGANS_OF_CLIP = "CLIP, sentence 0.520, CLIP, word 0.514, higher in 8 of 15 organs"
+
+
+@pytest.mark.parametrize(
+    ("table", "worse", "better", "wanted"),
+    [
+        ("acceptance rate", "CLIP", "CLIP(FT)", "CLIP(FT) 35 of 87, CLIP 21: +16.1 points (+2.2 to +29.2)"),
+        ("organ presence", "CLIP, word", "CLIP, sentence", ORGANS_OF_CLIP),
+    ],
+)
+def test_own_numbers_in_words(table, worse, better, wanted):
+    assert own_numbers(table, worse, better) == wanted

@@ -9,6 +9,7 @@ from livervlm.analyses.key_slices.questions import (
     QUESTIONS,
     baselines,
     by_towers,
+    organ_aucs,
     organ_scores,
     retrieve,
     sentences_of,
@@ -195,6 +196,23 @@ def test_organs_are_asked_of_every_slice_of_the_last_phase(studies):
     assert there.shape == found.shape == (72, len(ORGANS))
     assert np.array_equal(there, found > 0)
     assert patient.tolist() == [0] * 24 + [1] * 24 + [2] * 24
+
+
+def test_aucs_of_organs_are_those_of_the_first_phase_in_the_stretch_below_the_lungs():
+    one = study(0, {})
+    one.organ_area[:6, ORGANS.index("lung")] = 50  # so that 10 mm above its lower end is slice 4
+
+    def score(series: Series, sentences) -> np.ndarray:
+        found = np.zeros((len(sentences), *series.hu.shape[:2]))
+        found[..., 0] = np.where(np.arange(24) == 0, 99, -np.abs(np.arange(24) - 6))  # best at 6, but for slice 0
+        return found
+
+    table = organ_aucs(score, [one, one], word_prompt, above=10, length=40)  # slices 4 to 11
+    pairs = [(-abs(a - 6), -abs(b - 6)) for a in range(6, 12) for b in (4, 5)]  # with the spleen, without
+    auc = np.mean([(a > b) + 0.5 * (a == b) for a, b in pairs])
+    assert table.loc["spleen"].tolist() == pytest.approx([auc, 2])
+    assert "liver" not in table.index  # in all of them
+    assert "kidney" not in table.index  # in none
 
 
 def test_series_of_whole_abdomens_are_made_once_and_are_the_same_in_any_number(empty_cache):

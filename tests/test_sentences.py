@@ -18,6 +18,7 @@ from livervlm.phantom.sentences import (
     Sentence,
     describe,
     named_phases,
+    named_segments,
     nonsense,
     other_side,
     phrases,
@@ -326,3 +327,19 @@ def test_a_sentence_names_the_phases_that_it_was_filled_with(finding, seed, gram
 )
 def test_the_other_side(text, wanted):
     assert other_side(Sentence(text, 0, "kidney", "finding")).text == wanted
+
+
+@pytest.mark.parametrize("grammar", GRAMMARS)
+@pytest.mark.parametrize("segment", range(1, 9))
+def test_a_sentence_names_its_segment_or_its_lobe_or_none(segment, grammar):
+    lobe = next(mine for mine in ((1,), (2, 3, 4), (5, 6, 7, 8)) if segment in mine)
+    finding, rng = replace(HCC, segment=segment), np.random.default_rng(0)
+    named = {named_segments(describe(finding, rng, grammar)) for _ in range(100)}
+    assert named == {(segment,), lobe, ()}
+
+
+@pytest.mark.parametrize(
+    "text", ["A nodule of 8 mm in the liver.", "A cyst on the left.", "CT slices 5 to 7.", "Segments of the colon."]
+)
+def test_a_number_or_a_side_alone_names_no_segment(text):
+    assert named_segments(text) == ()

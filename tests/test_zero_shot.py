@@ -18,6 +18,8 @@ from livervlm.base.compat import import_torchvision
 from livervlm.base.errors import InputError
 from livervlm.base.paths import cache_home
 from livervlm.models import zero_shot
+from livervlm.models.selector import encode_slices, slice_scores, train_selector
+from livervlm.models.towers import PictureTowers
 from livervlm.models.zero_shot import (
     BASELINES,
     MEDCLIP_TEXT,
@@ -105,7 +107,7 @@ def test_the_vocabulary_written_here_is_clips_own(models):
         assert ids.tolist() == padded[padded > 0].tolist()
 
 
-@pytest.mark.parametrize("name", ["clip", "pubmedclip"])
+@pytest.mark.parametrize("name", ["clip", "clip_b16", "pubmedclip"])
 def test_clip_scores_as_the_pipeline_of_transformers(models, name):
     pipeline = transformers.pipeline("zero-shot-image-classification", BASELINES[name].repository, device="cpu")
     rgb = pictures(48)  # resized by the same kernel from the same 8 bits: only the order of sums differs
@@ -307,7 +309,7 @@ def test_a_vocabulary_that_is_not_the_networks_is_refused(name, repository, fold
 
 
 def test_unknown_models_and_pictures_not_in_0_to_1_are_refused(models):
-    with pytest.raises(InputError, match="'gpt' is unknown: choose one of clip, pubmedclip, biomedclip, medclip"):
+    with pytest.raises(InputError, match="'gpt' is unknown: choose one of clip, clip_b16, pubmedclip, biomedclip"):
         load("gpt")
     for wrong in (pictures(8) * 2 - 1, pictures(8)[:, :1], pictures(8) + 1):
         with pytest.raises(InputError, match="`to_rgb` makes"):
@@ -321,3 +323,23 @@ def test_a_set_is_classified_slice_by_slice(models, toy, rgb):
     assert prob.dtype == np.float64
     assert prob.shape == (40, 4)
     assert np.allclose(prob[some], classify(model, to_rgb(images(toy, some), toy.phases, rgb), SIMPLE), atol=1e-5)
+
+
+# ---- the same models as towers for key slices
+
+
+@any_baseline
+def test_a_published_model_reads_slices_and_sentences_and_learns_from_their_pairs(models, folder, name):
+    """A step in which the slices find their sentences, as for the book's own towers; on a model of this test's own."""
+    towers, grey = PictureTowers(load(name, folder)), 2 * pictures(32)[:, :1] - 1
+    seen = encode_slices(towers, grey)
+    assert torch.allclose(seen, models[name].encode_images(pictures(32)[:, :1].expand(-1, 3, -1, -1)), atol=1e-5)
+    texts = [variants[0] for variants in MEDICAL[:3]]
+    before = slice_scores(towers, seen, texts)
+    with torch.inference_mode():
+        assert np.allclose(before, models[name].encode_texts(texts) @ seen.T, atol=1e-5)
+    assert np.abs(before).max() <= 1 + 1e-5
+    losses = train_selector(towers, grey.repeat(4, 1, 1, 1), texts * 4, epochs=1, progress=False)
+    assert np.isfinite(losses).all()
+    changed = slice_scores(towers, encode_slices(towers, grey), texts)
+    assert np.abs(changed - before).max() > 1e-4

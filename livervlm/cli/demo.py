@@ -4,6 +4,7 @@ import argparse
 import sys
 import textwrap
 
+from ..base.errors import InputError
 from .detect import boxes_in
 from .find import similarity
 from .shared import NOT_FOR_DIAGNOSIS, picture_format
@@ -19,12 +20,14 @@ def demo(arguments: argparse.Namespace) -> None:
 
     form, sentence, truth = picture_format(arguments.out), arguments.sentence, ()
     if arguments.study is None:
+        if arguments.liver:
+            raise InputError(f"{arguments.liver}: a mask of whose liver? Name the study, too")
         slices, report, truth = _phantom()
-        sentence = sentence or report
+        sentence = report if sentence is None else sentence
     else:
-        slices = _study(arguments.study)
+        slices = _study(arguments.study, arguments.liver)
     cosine, meant = None, None
-    if sentence:
+    if sentence is not None:
         cosine = similarity(SliceTowers.from_pretrained(data_file("selector")), slices, sentence)
         meant = int(cosine.max(axis=1).argmax())
     lesion = _lesion(slices, meant)
@@ -33,7 +36,7 @@ def demo(arguments: argparse.Namespace) -> None:
         _picture(slices, sentence, cosine, lesion, pictures, answers).savefig(temporary, format=form, dpi=150)
 
     numbers = slices.numbers
-    if sentence:
+    if sentence is not None:
         print(f"1. The report says: {sentence}\n   Of {len(numbers)} slices, slice {numbers[meant]} fits best.")
     if lesion is None:
         print("2. The detector found no lesion. Nothing is left to name.")
@@ -79,12 +82,12 @@ def _phantom():
     return slices, next(one.text for one in report if one.finding == 0), truth
 
 
-def _study(path: str):
+def _study(path: str, liver: str | None):
     from ..studies.reading import Reading
     from ..studies.slices import read_slices
 
     reading = Reading()
-    slices = read_slices(path, SIZE, reading=reading)
+    slices = read_slices(path, SIZE, liver, reading)
     for line in reading.lines():
         print(line, file=sys.stderr)  # beside the answer, not in it
     return slices

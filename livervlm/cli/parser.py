@@ -171,6 +171,8 @@ COMMANDS = {
         "livervlm demo",
         option("study", nargs="?", help="as for `find` (default: a phantom patient with a report)"),
         option("--sentence", help="one finding, as a report would say it (default: the phantom's own)"),
+        option("--liver", metavar="FILE", help="a mask of the study's liver, lesions included, as for `detect`; what "
+               "lies outside is left out"),
         option("--out", default="demo.png", metavar="FILE", help="the picture: .png, .jpg, .pdf or .svg (default: "
                "demo.png)"),
     ),

@@ -1,4 +1,7 @@
-"""Zero-shot baselines: public vision-language models, read from their published files and not trained (Tables 3, 9)."""
+"""Zero-shot baselines: public vision-language models, read from their published files and not trained (Tables 3, 9).
+
+They are also towers for key slices (`towers.PictureTowers`); that paper's CLIP is the one with patches of 16 pixels.
+"""
 
 import json
 import tempfile
@@ -36,6 +39,7 @@ OPEN_CLIP = ("open_clip_config.json", "open_clip_pytorch_model.safetensors|open_
 BERT = ("config.json", "vocab.txt|tokenizer.json")
 BASELINES = {
     "clip": Baseline("openai/clip-vit-base-patch32", CLIP),
+    "clip_b16": Baseline("openai/clip-vit-base-patch16", CLIP),
     "pubmedclip": Baseline("flaviagiammarino/pubmed-clip-vit-base-patch32", CLIP),
     "biomedclip": Baseline("microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224", OPEN_CLIP),
     "medclip": Baseline("RyanWangZf/MedCLIP", ("pytorch_model.bin",)),  # the variant with a Swin-T

@@ -21,6 +21,9 @@ from .findings import ORGANS, OTHER_KINDS, Finding
 GRAMMARS = ("seen", "held_out")
 ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII")
 SLOT = re.compile(r"{(\w+)}")
+SEGMENT = re.compile(
+    r"\b(?:seg(?:ment|\.) ([1-8]|VIII|VII|VI|IV|V|III|II|I)|S([1-8])|(?:right|left|caudate) lobe)\b", re.IGNORECASE
+)
 # A full stop after one of these ends no sentence.
 ABBREVIATIONS = ("seg", "segs", "approx", "ca", "cf", "diam", "e.g", "fig", "i.e", "incl", "max", "min", "resp", "vs")
 
@@ -161,6 +164,16 @@ def question_answers(finding: Finding, slice_index: int) -> list[tuple[str, str]
 def named_phases(text: str) -> tuple[str, ...]:
     """The phases that a sentence names, in their order; none where it speaks of all or of none."""
     return tuple(phase for phase, words in _data()["phases"].items() if re.search(words, text, re.IGNORECASE))
+
+
+def named_segments(text: str) -> tuple[int, ...]:
+    """The segments of the liver, 1 to 8, that a sentence leaves possible by naming one or a lobe; else none."""
+    found = SEGMENT.search(text)
+    if not found:
+        return ()
+    if name := next(filter(None, found.groups()), None):
+        return (int(name) if name.isdigit() else ROMAN.index(name.upper()) + 1,)
+    return tuple(i for i, lobe in enumerate(_data()["lobes"], 1) if lobe == found[0].lower())
 
 
 # ---- a whole report

@@ -7,7 +7,7 @@ from ...base.errors import InputError
 from ...runs.records import run_provenance, write_record
 from ...runs.runner import run
 from ...scans.seeds import seed_of
-from . import end_to_end
+from . import end_to_end, places
 from .cohorts import ANOTHER_SCANNER, MAIN, Cohort
 from .summary import declared
 
@@ -22,8 +22,13 @@ def main() -> None:
     goal.add_argument("--out", metavar="FOLDER", help="of the records")
     goal.add_argument("--model", metavar="FOLDER", help="write instead the selector that the book ships")
     goal.add_argument("--end-to-end", metavar="FILE", help="write instead the record of slices that are classified")
+    goal.add_argument("--places", metavar="FILE", help="write instead what the places of the liver's segments answer")
     options = parser.parse_args()
+    todo = [Cohort(number) for number in range(options.cohorts)]
     try:
+        if options.places:
+            write_record(options.places, places.record(todo))
+            return
         if options.model:
             towers, losses = SHIPPED.towers(MAIN, SHIPPED.taught_on(options.jobs, progress=True))
             towers.half().save_pretrained(options.model, {**run_provenance(), **asdict(SHIPPED), "losses": losses})
@@ -33,7 +38,6 @@ def main() -> None:
             taught_on = SHIPPED.taught_on(options.jobs, progress=True)
             write_record(options.end_to_end, end_to_end.record(seed, studies, taught_on, jobs=options.jobs))
             return
-        todo = [Cohort(number) for number in range(options.cohorts)]
         for knobs in (None, ANOTHER_SCANNER):
             todo[0].tested_on(knobs, jobs=options.jobs, progress=True)
         run(todo, options.out, name="cohorts", jobs=options.jobs)

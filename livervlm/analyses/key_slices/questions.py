@@ -115,10 +115,10 @@ def retrieve(score: Scorer, asked: Sequence[Asked], question: str = "as written"
     organ@1: whether the best slice shows the organ, nan where the sentence is about none.
     A slice scores what it scores in its best phase.  open: whether the organ's place leaves the slice open, as another
     finding of the study is in the same organ.  Three measures, from 0 to 1 and nan where they cannot be asked, are of
-    what no place can tell: `phase`, whether in the marked slice the phases that the sentence names score best, where it
-    does not name all (by chance their share of the phases); `side`, whether the sentence fits its marked slice better
-    than with left and right changed (one half); `which of two`, whether it fits its marked slice better than that of
-    another finding in the same organ (one half).
+    what the organ's place cannot tell (a segment's can tell a part, see `places`): `phase`, whether in the marked slice
+    the phases that the sentence names score best, where it does not name all (by chance their share of the phases);
+    `side`, whether the sentence fits its marked slice better than with left and right changed (one half); `which of
+    two`, whether it fits its marked slice better than that of another finding in the same organ (one half).
     """
     ask, of_study = QUESTIONS[question], {}
     for i, (one, _) in enumerate(asked):
@@ -184,6 +184,29 @@ def organ_scores(
     there = np.concatenate([one.organ_area > 0 for one in series])
     found = np.concatenate([score(one, prompts)[:, :, -1].T for one in series])
     return there, found, np.repeat([one.patient for one in series], [len(one.hu) for one in series])
+
+
+def organ_aucs(
+    score: Scorer, series: Sequence[Series], prompt: Callable[[str], str], above: float, length: float
+) -> pd.DataFrame:
+    """Whether slices that show an organ score higher for its prompt than others: AUC in the first phase.
+
+    Only in a stretch of each body, `length` mm long, which begins `above` mm over the lowest slice of the lungs.  A
+    line for each organ that some study shows in a part of its stretch: the mean over such studies, and their number.
+    """
+    from sklearn.metrics import roc_auc_score  # slow to import
+
+    found: dict[str, list[float]] = {organ: [] for organ in ORGANS}
+    for one in series:
+        lowest = np.flatnonzero(one.organ_area[:, ORGANS.index("lung")])[-1]
+        start = max(int(lowest + 1 - round(above / one.spacing)), 0)
+        stretch = slice(start, start + round(length / one.spacing))
+        scores = score(one, [Sentence(prompt(organ), None, organ, "negative") for organ in ORGANS])[:, stretch, 0]
+        for organ, there, row in zip(ORGANS, one.organ_area[stretch].T > 0, scores, strict=True):
+            if there.any() and not there.all():
+                found[organ].append(float(roc_auc_score(there, row)))
+    lines = {organ: (np.mean(aucs), len(aucs)) for organ, aucs in found.items() if aucs}
+    return pd.DataFrame.from_dict(lines, orient="index", columns=["AUC", "studies"])
 
 
 # ---- without a model

@@ -1,6 +1,6 @@
-"""What the records of the study on key slices say: its contrasts, and what each selector does.
+"""What the records of the study on key slices say: its contrasts, what each selector does, and what its slices cost.
 
-The plan that these functions carry out is `data/results/key_slices.md`.
+The plans that these functions carry out are `data/results/key_slices.md` and `key_slices_end_to_end.md`.
 """
 
 import functools
@@ -13,9 +13,10 @@ from ...evaluation.retrieval import PRESENCE
 from ...phantom.findings import ORGANS
 from .. import planned
 from .cohorts import MAIN, PROMPTS
+from .end_to_end import DIFFERENCE
 
 FIRST = "accepted"  # the measure of the contrasts
-
+MARGIN = 5  # points, of reader against selector, end to end
 
 declared = functools.partial(planned.declared, "key_slices")
 read_records = functools.partial(planned.read_records, "key_slices")
@@ -65,3 +66,29 @@ def organs(records: Sequence[dict], row: str = MAIN) -> pd.DataFrame:
         for place, measure in enumerate(PRESENCE)
     }
     return pd.DataFrame(found)
+
+
+def slice_costs(record: dict) -> pd.DataFrame:
+    """What is classified right with the slices of each way of choosing, in percent with 95 % intervals, as words.
+
+    record: as `end_to_end.record` makes it.  A line for each way and one for `DIFFERENCE`, in points.
+    """
+    lesion, patient = record["summary"]["lesion"], record["summary"]["patient"]
+
+    def words(found: dict | None) -> str:
+        return "{value:.1f} ({low:.1f} to {high:.1f})".format(**{k: 100 * v for k, v in found.items()}) if found else ""
+
+    lines = {
+        way: [words(lesion[way]), words(patient[way]), words(lesion.get(f"{way} shows"))]
+        for way in (*(way for way in patient if way != DIFFERENCE), DIFFERENCE)
+    }
+    return pd.DataFrame.from_dict(lines, "index", columns=["lesions right", "patients right", "slices with the lesion"])
+
+
+def reader_against_selector(record: dict) -> str:
+    """The verdict on the claim that the reader's slices are better, as the plan reads it from the 95 % interval."""
+    found = record["summary"]["lesion"][DIFFERENCE]
+    low, high = 100 * found["low"], 100 * found["high"]
+    if max(-low, high) <= MARGIN:
+        return "equivalent"
+    return "reproduced" if low > 0 else "not reproduced" if high < 0 else "undecided"
