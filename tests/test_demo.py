@@ -77,9 +77,13 @@ def test_what_lies_outside_the_liver_is_left_out(mine, monkeypatch, capsys):
         return boxes.assign(patient=0, liver=inside)
 
     monkeypatch.setattr("livervlm.analyses.detection.cohorts.found_boxes", found)
-    for liver, words in (((), "slices 4 to 4"), (("--liver", "whole.nii.gz"), "slices 4 to 4"),
+    for liver, words in (((), "a lesion in slice 4, with"), (("--liver", "whole.nii.gz"), "a lesion in slice 4, with"),
                          (("--liver", "corner.nii.gz"), "found no lesion")):  # fmt: skip
         assert words in run(capsys, "pv.nii.gz", *liver)
+    said = run(capsys, "pv.nii.gz", "--sentence", "A lesion in the liver.")
+    best = int(re.search(STEPS, said)[3])
+    assert ("It found none in slice" in said) == (best != 4)
+    assert best == 4 or f"It found none in slice {best}." in said
 
 
 @pytest.mark.parametrize("sentence", ["", " ."])

@@ -42,7 +42,9 @@ def demo(arguments: argparse.Namespace) -> None:
         print("2. The detector found no lesion. Nothing is left to name.")
     else:
         first, last = numbers[lesion.slices[-1]], numbers[lesion.slices[0]]
-        print(f"2. The detector found a lesion in slices {first} to {last}, with a score of {lesion.score:.2f}.")
+        where = f"slice {first}" if first == last else f"slices {first} to {last}"
+        apart = "" if meant is None or meant in lesion.slices else f" It found none in slice {numbers[meant]}."
+        print(f"2. The detector found a lesion in {where}, with a score of {lesion.score:.2f}.{apart}")
         if not answers:
             print("3. It lies at the edge of the scan, or lung is there: nothing can be cut out.")
         for step, (name, (words, prob)) in enumerate(answers.items(), start=3):
