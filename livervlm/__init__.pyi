@@ -114,6 +114,7 @@ from .analyses import lilnet_readers as lilnet_readers
 from .analyses import lilnet_table as lilnet_table
 from .analyses import scan_to_answer as scan_to_answer
 from .analyses import transport as transport
+from .analyses.detection.summary import detector_table as detector_table
 from .runs.cells import coverage as coverage
 from .runs.cross_validation import cross_validate as cross_validate
 from .runs.methods import Pretext as Pretext
