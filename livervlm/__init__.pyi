@@ -110,6 +110,8 @@ from .analyses import alignment as alignment
 from .analyses import explained as explained
 from .analyses import key_slices as key_slices
 from .analyses import lilnet as lilnet
+from .analyses import lilnet_examined as lilnet_examined
+from .analyses import lilnet_maps as lilnet_maps
 from .analyses import lilnet_readers as lilnet_readers
 from .analyses import lilnet_table as lilnet_table
 from .analyses import scan_to_answer as scan_to_answer
