@@ -173,6 +173,18 @@ def test_contrasts_find_what_is_there_and_nothing_else():
     ]
 
 
+def test_a_claim_that_rests_on_two_contrasts_has_both_verdicts():
+    names = ["both phases against ART", "both phases against PV"]
+    assert summary.verdict(planted({}, cohorts=3), names)[0] == "no verdict yet: 3 of 12 cohorts are there"
+    records = planted({"PV": -12})
+    lines = summary.contrasts(records).loc[names]
+    said, told = summary.verdict(records, names)
+    assert said == "; ".join(lines["on the paper"])
+    assert re.findall(r": ([+-][\d.]+)", told) == [f"{one:+.1f}" for one in lines["difference"]]
+    assert told.startswith("both phases less ART: ")
+    assert told.endswith(", 12 cohorts")
+
+
 @pytest.mark.parametrize(
     "look",
     [

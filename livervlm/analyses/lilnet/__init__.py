@@ -16,3 +16,4 @@ from .summary import measures as measures
 from .summary import read_records as read_records
 from .summary import recall as recall
 from .summary import staged as staged
+from .summary import verdict as verdict

@@ -125,6 +125,23 @@ def contrasts(records: Sequence[dict]) -> pd.DataFrame:
     return planned.judged("lilnet", records, lambda record, side: recall(answers(record, *side)))
 
 
+def verdict(records: Sequence[dict], names: Sequence[str]) -> tuple[str, str]:
+    """The verdict on a claim that rests on these contrasts, and their differences in points, in words.
+
+    Before all cohorts are there, how many are.
+    """
+    needed = declared()["plan"]["cohorts"]
+    if len(records) < needed:
+        there = f"{len(records)} of {needed} cohorts"
+        return f"no verdict yet: {there} are there", there
+    lines = contrasts(records).loc[[*names]]
+    ends = [
+        f"{one.Index.replace(' against ', ' less ')}: {one.difference:+.1f} ({one.low:+.1f} to {one.high:+.1f})"
+        for one in lines.itertuples()
+    ]
+    return "; ".join(lines["on the paper"]), f"{'; '.join(ends)}, {len(records)} cohorts"
+
+
 def by_size(records: Sequence[dict], row: str = "LiLNet", pool: str = "test") -> pd.DataFrame:
     """Patients and accuracy, in percent, over all cohorts: a line for each bin of the paper's, columns by class."""
     tables = []
