@@ -107,6 +107,7 @@ from .evaluation.readers import paired_errors as paired_errors
 
 # Runs
 from .analyses import alignment as alignment
+from .analyses import clinical_queue as clinical_queue
 from .analyses import explained as explained
 from .analyses import key_slices as key_slices
 from .analyses import lilnet as lilnet
