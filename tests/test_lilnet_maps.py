@@ -127,7 +127,7 @@ def test_each_sentence_has_a_line_with_the_verdict_of_every_arm():
 
 
 def test_the_chapter_tells_the_maps_once_they_are_there(monkeypatch):
-    (cell,) = cells_that_wait("lilnet", "lilnet_maps.COHORTS")
+    (cell,) = cells_that_wait("lilnet", "lilnet_maps.shap_told")
     monkeypatch.setattr(lilnet_maps, "read_records", lambda: [planted({})] * 3)
     said = []
     exec(cell, {"lilnet_maps": lilnet_maps, "say": said.append})
