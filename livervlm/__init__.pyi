@@ -107,13 +107,17 @@ from .evaluation.readers import paired_errors as paired_errors
 
 # Runs
 from .analyses import alignment as alignment
+from .analyses import clinical_queue as clinical_queue
 from .analyses import explained as explained
 from .analyses import key_slices as key_slices
 from .analyses import lilnet as lilnet
+from .analyses import lilnet_examined as lilnet_examined
+from .analyses import lilnet_maps as lilnet_maps
 from .analyses import lilnet_readers as lilnet_readers
 from .analyses import lilnet_table as lilnet_table
 from .analyses import scan_to_answer as scan_to_answer
 from .analyses import transport as transport
+from .analyses.detection.summary import detector_table as detector_table
 from .runs.cells import coverage as coverage
 from .runs.cross_validation import cross_validate as cross_validate
 from .runs.methods import Pretext as Pretext

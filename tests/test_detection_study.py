@@ -1,13 +1,16 @@
 """The study of detection: boxes of the phantom's lesions, the slices that teach, and a cohort's record."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from conftest import cells_that_wait
 
 from livervlm.analyses.detection import cohorts
+from livervlm.analyses.detection import summary as told
 from livervlm.analyses.detection.cohorts import Cohort, teaching_data, true_boxes
 from livervlm.analyses.detection.scans import HEALTHY, PHASES, BoxedScan, boxed, teaching_slices
 from livervlm.base.paths import data_file
-from livervlm.evaluation.detection import joined, measured
+from livervlm.evaluation.detection import SIDES, joined, measured
 from livervlm.models.detector import Detector
 from livervlm.models.saved import read_card
 from livervlm.phantom.abdomen import abdomen_study, draw_abdomens
@@ -93,3 +96,36 @@ def test_a_record_keeps_every_box_and_what_they_say(tmp_path, empty_cache, monke
     }
     assert {line["matching"] for line in record["summary"]["lesions"]["measures"]} == {"one to one", "not one to one"}
     assert "by size" in record["summary"]["boxes"]
+
+
+@pytest.fixture(scope="module")
+def record():
+    """Five studies, three with a lesion: one found in both of its slices, one surely, one unsurely; a false alarm."""
+    boxes = [(0, 3, 0, 20, 0.9), (0, 4, 0, 20, 0.8), (2, 1, 0, 20, 0.3), (3, 2, 30, 45, 0.2)]
+    true = pd.DataFrame([(x, x, x + side, x + side, who, at, 0) for who, at, x, side, _ in boxes])
+    true.columns = [*SIDES, "patient", "slice", "lesion"]
+    found = true.drop(columns="lesion").assign(score=[one[-1] for one in boxes], liver=1.0)
+    wrong = pd.DataFrame([(50, 50, 60, 60, 1, 3, 0.6, 1.0)], columns=found.columns)
+    found = pd.concat([found, wrong], ignore_index=True)
+    return {"settings": {"row": "narrow"}, "summary": cohorts.summary(found, true, range(5))}
+
+
+def test_a_detector_stands_beside_what_is_printed(record):
+    table = told.detector_table([record])
+    assert table.columns.tolist() == [told.PRINTED, *cohorts.ROWS]
+    assert table[told.PRINTED].tolist()[:3] == ["94.2", "95.1", "93.3"]
+    mine = table["narrow"].str.partition(" (")[0]
+    assert mine[["F1, IoU 0.1", "recall, IoU 0.3", "precision, IoU 0.5"]].tolist() == ["67", "67", "67"]
+    # Two of five livers are healthy, and one of them has the false alarm.
+    assert mine[["false positives, healthy", "false positives, with lesions"]].tolist() == ["0.50", "0.00"]
+    assert mine["false positives, all"] == "0.20"
+    assert mine[["recall, 20 to 30 mm", "recall, 30 to 50 mm"]].tolist() == ["100 of 2", "0 of 1"]
+    assert set(table["Lite0"]) == {"waits"}
+    assert set(told.detector_table([])["narrow"]) == {"waits"}
+
+
+def test_the_chapter_shows_the_detectors_once_they_are_there(record):
+    (cell,) = cells_that_wait("scan_to_answer", "detector_table()")
+    records = [{**record, "settings": {"row": row}} for row in cohorts.ROWS]
+    names = {"detector_table": lambda: told.detector_table(records)}
+    assert "waits" not in eval(cell, names).to_numpy()

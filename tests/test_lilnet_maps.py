@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import cells_that_wait
 from torch import nn
 
 from livervlm.analyses import lilnet_maps
@@ -88,7 +89,8 @@ def planted(shift: dict, patients: int = 30) -> dict:
     of = {arm: rng.normal([0.5, 0, 1, 0, 0.3], 0.1, (len(label), 5)) for arm in ARMS}
     for (arm, kind, measure), by in shift.items():
         of[arm][label == LILNET_CLASSES.index(kind), MEASURES.index(measure)] += by
-    return {"label": label, "measures": of}
+    shown = {arm: rng.normal(1.5, 0.1, (patients, 6)) for arm in ("LiLNet", "labels permuted")}
+    return {"label": label, "measures": of, "shap on the lesion": shown}
 
 
 def test_sentences_hold_where_they_were_planted():
@@ -109,6 +111,28 @@ def test_differences_are_turned_as_the_sentence_says():
     assert line["difference"] == pytest.approx(0.5, abs=0.06)
     assert line["low"] < line["difference"] < line["high"]
     assert line["n"] == 30
+
+
+def test_each_sentence_has_a_line_with_the_verdict_of_every_arm():
+    shifts = zip(ARMS, (0.3, -0.2, -0.3, 0.4), strict=True)
+    records = [planted({(arm, "HCC", "centre over rim"): by for arm, by in shifts})] * 3
+    table = lilnet_maps.by_sentence(records)
+    assert len(table) == len(lilnet_maps.sentences())
+    line = table.loc[("HCC", "the central region may exhibit deep activation")]
+    assert line[[*ARMS]].tolist() == ["holds", "the opposite", "the opposite", "holds"]
+    assert line["measure"] == "centre over rim"
+    own = told(records).query("arm == 'LiLNet' and measure == 'centre over rim'").iloc[0]
+    assert line["difference"] == f"{own['difference']:+.2f} ({own['low']:+.2f} to {own['high']:+.2f})"
+    assert lilnet_maps.by_sentence(records[:2]).columns.tolist() == ["measure"], "nobody looks before all are there"
+
+
+def test_the_chapter_tells_the_maps_once_they_are_there(monkeypatch):
+    (cell,) = cells_that_wait("lilnet", "lilnet_maps.shap_told")
+    monkeypatch.setattr(lilnet_maps, "read_records", lambda: [planted({})] * 3)
+    said = []
+    exec(cell, {"lilnet_maps": lilnet_maps, "say": said.append})
+    assert said[0] == "**3 of 3 cohorts** are there."
+    assert "for HCC, and 1.4" in said[1] or "for HCC, and 1.5" in said[1]
 
 
 def test_a_small_cohort_goes_the_whole_way(tmp_path):

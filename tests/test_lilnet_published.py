@@ -10,6 +10,7 @@ import pytest
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support, roc_auc_score
 from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 
+from livervlm.analyses import lilnet_examined as examined
 from livervlm.analyses import lilnet_published as published
 from livervlm.analyses import lilnet_readers as readers
 from livervlm.analyses import lilnet_table as table
@@ -134,8 +135,8 @@ def test_claims_point_at_lines_of_the_table(beside):
 def test_a_claim_has_a_contrast_on_the_phantom_or_says_why_not():
     claims = json.loads(data_file("lilnet_claims.json").read_text(encoding="utf-8"))["claims"]
     contrasts = {one["name"] for one in json.loads(data_file("lilnet.json").read_text(encoding="utf-8"))["contrasts"]}
-    assert all(("contrast" in claim) != ("phantom" in claim) for claim in claims)
-    assert {claim["contrast"] for claim in claims if "contrast" in claim} <= contrasts
+    assert all(("contrasts" in claim) != ("phantom" in claim) for claim in claims)
+    assert {name for claim in claims for name in claim.get("contrasts", ())} <= contrasts
 
 
 def test_ten_answers_differ_from_the_largest_logit():
@@ -214,6 +215,45 @@ def test_the_sheets_of_the_phases_hold_more_patients_than_are_printed(beside):
     line = beside.loc["phases: patients"]
     assert (line["printed"], line["n"]) == (1569, 1596)
     assert sum(table.confusion_of(*key, PHASES[0]).to_numpy().sum() for key in published.BY_PHASE) == 1596
+
+
+def test_what_does_not_come_back_is_listed_once_and_nothing_else():
+    table = examined.not_back()
+    found = {name: (str(line["printed"]), line["recomputed"]) for name, line in table.iterrows()}
+    assert len(found) == len(table) == 14
+    known = {
+        "patients of the test set": ("1308", 1360),
+        "patients of GZ and LS": ("205, 216", "216, 205"),
+        "patients in Figure 4, test and HN": ("1569", 1596),
+        "patients with MET, HN": ("98", 97),
+        f"accuracy, {MALIGNANT}, test": ("88.7", "by the largest logit 87.8, by the sheets of Table 2 88.3"),
+        "lead in AUC over two ResNet50, test, points": ("1 to 2", "0.5 to 2.9"),
+        f"accuracy, {BM}: junior, middle, senior": ("86.4, 86.9, 88.7", "83.7, 89.1, 89.1"),
+        "detection, IoU .3: F1": ("92.8", "by recall and precision at most 92.53"),
+        f"kappa of four: {BM}, {MALIGNANT}, {BENIGN}": ("0.806, 0.771, 0.848", "0.727, 0.514, 0.704"),
+        f"accuracy, {BENIGN}, junior": ("71.9", "no count of 104 gives it"),
+    }
+    assert {name: found[name] for name in known} == known
+    interval = found[f"AUC, time split, test, {BM}"]
+    assert interval == ("98.7 [92.1, 94.8]", "outside its interval, which is that of the accuracy")
+
+
+def test_a_figure_that_comes_back_leaves_the_list(monkeypatch):
+    """As if other numbers had been printed."""
+    given = {"patients": table.facts("patients").replace({1308: 1360, 98: 97}), "in_words": table.facts("in_words")}
+    given["in_words"] = given["in_words"].replace({92.8: 92.5})
+    monkeypatch.setattr(table, "facts", lambda name, facts=table.facts: given.get(name, facts(name)))
+    monkeypatch.setattr(examined, "facts", table.facts)
+    left = examined.not_back().index
+    assert "detection, IoU .3: F1" not in left
+    assert not left.str.startswith(("patients of the test", "patients with MET")).any()
+
+
+def test_what_is_not_printed_follows_from_the_sheets():
+    found = examined.not_printed()
+    assert found.loc["six classes end to end, HN", "recomputed"] == "between 71.7 and 81.8"
+    assert found.loc[f"calibration error, {BM}, HN", "recomputed"] == "1.6"
+    assert found.loc["sensitivity at 90 % specificity, test", "recomputed"] == "92.3 [86.8, 96.4]"
 
 
 def test_one_interval_of_the_time_split_does_not_hold_its_auc():

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import cells_that_wait
+from sklearn.metrics import f1_score, precision_score, roc_auc_score
 
 from livervlm.analyses import lilnet
 from livervlm.analyses.lilnet import cohorts, summary
@@ -136,6 +137,30 @@ def test_known_values():
     assert stages["HCC, ICC, MET"] == pytest.approx(100 if first else 75)
 
 
+def test_measures_are_scikit_learns():
+    rng = np.random.default_rng(0)
+    label, prob = np.repeat(np.arange(6), 30), rng.dirichlet(np.ones(6), 180)
+    prob[np.arange(180), label] += 0.2
+    prob /= prob.sum(axis=1, keepdims=True)
+    found = summary.measured(PatientAnswers(label, prob, np.arange(180), LILNET_CLASSES))
+    said = prob.argmax(axis=1)
+    assert found["AUC"] == pytest.approx(100 * roc_auc_score(label, prob, multi_class="ovr"))
+    assert found["F1"] == pytest.approx(100 * f1_score(label, said, average="macro"))
+    assert found["precision"] == pytest.approx(100 * precision_score(label, said, average="macro"))
+    assert found["recall"] == pytest.approx(summary.recall(PatientAnswers(label, prob, label, LILNET_CLASSES)))
+    malignant = np.isin(LILNET_CLASSES, ["HCC", "ICC", "MET"])
+    there, score = malignant[label], prob[:, malignant].sum(axis=1)
+    threshold = np.quantile(score[~there], 0.9, method="inverted_cdf")
+    assert found["sensitivity at 90 %"] == pytest.approx(100 * (score[there] > threshold).mean())
+
+
+def test_confidence_that_keeps_its_word_has_no_error():
+    label = np.tile(np.arange(6), 10)
+    answer = np.where(np.arange(60) < 42, label, (label + 1) % 6)
+    assert summary.measured(of(label, answer, 0.7))["calibration error"] == pytest.approx(0)
+    assert summary.measured(of(label, answer, 0.9))["calibration error"] == pytest.approx(20)
+
+
 def planted(shift: dict, cohorts: int = 12) -> list[dict]:
     """Records in which a row answers a share of 60 patients of each class rightly; `shift`: row -> points more."""
     rng, made = np.random.default_rng(0), []
@@ -170,9 +195,47 @@ def test_contrasts_find_what_is_there_and_nothing_else():
     ]
 
 
-def test_nobody_looks_before_the_cohorts_are_there():
+def test_a_claim_that_rests_on_two_contrasts_has_both_verdicts():
+    names = ["both phases against ART", "both phases against PV"]
+    assert summary.verdict(planted({}, cohorts=3), names)[0] == "no verdict yet: 3 of 12 cohorts are there"
+    records = planted({"PV": -12})
+    lines = summary.contrasts(records).loc[names]
+    said, told = summary.verdict(records, names)
+    assert said == "; ".join(lines["on the paper"])
+    assert re.findall(r": ([+-][\d.]+)", told) == [f"{one:+.1f}" for one in lines["difference"]]
+    assert told.startswith("both phases less ART: ")
+    assert told.endswith(", 12 cohorts")
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        summary.contrasts,
+        lambda records: summary.measures(records, ["LiLNet"]),
+        lambda records: summary.by_centre(records, ["LiLNet"]),
+    ],
+)
+def test_nobody_looks_before_the_cohorts_are_there(look):
     with pytest.raises(InputError, match="11 of 12 cohorts: run the others before looking"):
-        summary.contrasts(planted({}, cohorts=11))
+        look(planted({}, cohorts=11))
+
+
+def test_a_centre_is_asked_about_the_classes_that_it_has():
+    """A network that knows no HCC, asked where there is nothing else, and where there are others."""
+    records = planted({})
+    for record in records:
+        here = record["pools"]["CD"] = {"label": np.zeros(40, int) + LILNET_CLASSES.index("HCC")}
+        record["pools"]["CD"]["time"] = np.zeros(40)
+        record["answers"]["LiLNet"]["CD"]["both"] = of(here["label"], [LILNET_CLASSES.index("CYST")] * 40).prob
+    table = summary.by_centre(records, ["LiLNet"])
+    assert table.index.tolist() == [("LiLNet", pool) for pool in POOLS] + [("LiLNet, early years", "late")]
+    assert table.loc[("LiLNet", "CD"), ["classes alike", "paper's frequencies"]].tolist() == ["0.0 (0.0 to 0.0)"] * 2
+    assert table.loc[("LiLNet", "CD"), "FNH, HEM, CYST"] == "-"
+    asked = [summary.recall(summary.answers(record, "LiLNet", "HN")) for record in records]
+    mean, low, high = map(float, re.findall(r"[\d.]+", table.loc[("LiLNet", "HN"), "classes alike"]))
+    assert mean == pytest.approx(np.mean(asked), abs=0.05)
+    assert high - mean == pytest.approx(2.201 * np.std(asked, ddof=1) / np.sqrt(12), abs=0.1)
+    assert high - mean == pytest.approx(mean - low, abs=0.11)
 
 
 def test_tables_by_size_and_background_count_every_patient():
@@ -182,7 +245,7 @@ def test_tables_by_size_and_background_count_every_patient():
     assert (size["count"].to_numpy() == 30).all()
     background = summary.by_background(records)
     assert background["all"]["count"].tolist() == [360, 360]
-    assert background["HCC"]["count"].tolist() == [60, 60]
+    assert background["HCC"]["count"].tolist() == background["ICC"]["count"].tolist() == [60, 60]
     right = np.concatenate(
         [summary.answers(r, "LiLNet").prob.argmax(1) == r["pools"]["test"]["label"] for r in records]
     )
@@ -239,5 +302,5 @@ def test_the_chapter_makes_its_tables_once_the_records_are_there():
     for cell in cells_that_wait("lilnet", "if done:"):
         exec(cell, names)
         shown.append(names["shown"])
-    assert [len(table) for table in shown] == [13, 4, 4, 2]  # contrasts, rows, sizes, livers
+    assert [len(table) for table in shown] == [13, 16, 4, 8, 2]  # contrasts, centres, measures, sizes, livers
     assert "ART and PV give one answer" in said[0]

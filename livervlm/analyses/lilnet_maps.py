@@ -210,6 +210,21 @@ def told(records: Sequence[dict]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["class", "words", "measure", "arm", "difference", "low", "high", "n", "it"])
 
 
+def by_sentence(records: Sequence[dict]) -> pd.DataFrame:
+    """`told`, a line for each sentence: its measure, LiLNet's difference with its interval, each arm's verdict.
+
+    With fewer records than planned, the sentences and measures alone.
+    """
+    if len(records) < COHORTS:
+        return sentences().set_index(["class", "words"])[["measure"]]
+    lines = told(records).set_index(["class", "words", "measure"])
+    own = lines[lines["arm"] == ARMS[0]]
+    table = own.index.to_frame(index=False).set_index(["class", "words"])
+    ends = zip(own["difference"], own["low"], own["high"], strict=True)
+    table["difference"] = ["{:+.2f} ({:+.2f} to {:+.2f})".format(*one) for one in ends]
+    return table.assign(**{arm: lines.loc[lines["arm"] == arm, "it"].to_numpy() for arm in ARMS})
+
+
 def shap_told(records: Sequence[dict]) -> pd.DataFrame:
     """How much more positive SHAP lies on the lesion of an HCC than an even map puts there: a line for each class.
 

@@ -30,16 +30,21 @@ def read_records(study: str, folder: str | Path | None = None) -> list[dict]:
     return [read_record(path) for path in sorted(folder.glob("cohort*.json"))]
 
 
+def all_there(study: str, records: Sequence[dict]) -> None:
+    """An `InputError` until a study has all its cohorts: "no peeking", say the plans."""
+    cohorts = declared(study)["plan"]["cohorts"]
+    if len(records) < cohorts:
+        raise InputError(f"{len(records)} of {cohorts} cohorts: run the others before looking")
+
+
 def judged(study: str, records: Sequence[dict], value: Callable[[dict, Sequence[str]], float]) -> pd.DataFrame:
     """The declared contrasts, in points, with Holm's p over the family and their verdicts; a line each, by name.
 
     value: of a cohort's record and one side of a contrast, in percent.  on the paper: as verdict, but the other way
-    round where the paper says that both sides do equally well.  "No peeking", say the plans: an `InputError` until all
-    cohorts are there.
+    round where the paper says that both sides do equally well.  An `InputError` until `all_there`.
     """
+    all_there(study, records)
     plan, mine = declared(study)["plan"], declared(study)["contrasts"]
-    if len(records) < plan["cohorts"]:
-        raise InputError(f"{len(records)} of {plan['cohorts']} cohorts: run the others before looking")
     lines, compared = {}, []
     for one in mine:
         better, worse = (np.array([value(r, one[side]) for r in records]) for side in ("better", "worse"))

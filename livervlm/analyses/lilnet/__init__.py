@@ -8,9 +8,12 @@ from .summary import agreement as agreement
 from .summary import answers as answers
 from .summary import as_prevalent as as_prevalent
 from .summary import by_background as by_background
+from .summary import by_centre as by_centre
 from .summary import by_size as by_size
 from .summary import contrasts as contrasts
 from .summary import declared as declared
+from .summary import measures as measures
 from .summary import read_records as read_records
 from .summary import recall as recall
 from .summary import staged as staged
+from .summary import verdict as verdict

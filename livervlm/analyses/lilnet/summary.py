@@ -9,13 +9,16 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ...evaluation.patients import PatientAnswers
+from ...evaluation.comparisons import mean_with_interval
+from ...evaluation.metrics import calibration, macro_auc
+from ...evaluation.patients import PatientAnswers, sensitivity_at
 from ...phantom.centres import SIZES, lilnet_patients
 from ...scans.conventions import LILNET_CLASSES, MALIGNANT
 from .. import planned
-from .cohorts import EARLY
+from .cohorts import EARLY, POOLS
 
 LATE = "late"  # the patients of the pool "test" after `EARLY`
+SPECIFICITY = 0.9  # at which sensitivity for a malignant lesion is told
 
 
 declared = functools.partial(planned.declared, "lilnet")
@@ -35,8 +38,7 @@ def answers(record: dict, row: str, pool: str = "test", shown: str = "both") -> 
 
 def recall(found: PatientAnswers) -> float:
     """The mean over the classes that are there of the share of patients answered rightly, in percent."""
-    right = found.prob.argmax(axis=1) == found.label
-    return 100 * float(pd.Series(right).groupby(found.label).mean().mean())
+    return _alike(found.prob.argmax(axis=1) == found.label, found.label)
 
 
 def as_prevalent(found: PatientAnswers, cohort: str) -> float:
@@ -47,24 +49,97 @@ def as_prevalent(found: PatientAnswers, cohort: str) -> float:
 
 
 def staged(found: PatientAnswers) -> dict[str, float]:
-    """Accuracies of the paper's three questions, in percent, with classes alike.
+    """Accuracies of the paper's three questions, in percent, with classes alike; nan where nobody can be asked.
 
     The second and the third are judged as if the first were always answered rightly, as the paper does.
     """
     side = np.array([name in MALIGNANT for name in LILNET_CLASSES])
     truth, said = side[found.label], found.prob[:, side].sum(axis=1) >= 0.5
-    lines = {"benign or malignant": 100 * np.mean([(said == truth)[truth == one].mean() for one in (False, True)])}
+    lines = {"benign or malignant": _alike(said == truth, truth)}
     for name, one in (("HCC, ICC, MET", True), ("FNH, HEM, CYST", False)):
         mine = truth == one
         within = np.where(side == one, found.prob[mine], -1).argmax(axis=1)
-        right = pd.Series(within == found.label[mine]).groupby(found.label[mine]).mean()
-        lines[name] = 100 * float(right.mean())
+        lines[name] = _alike(within == found.label[mine], found.label[mine])
     return lines
+
+
+def _alike(right: np.ndarray, kind: np.ndarray) -> float:
+    """The mean over the kinds that are there of the share that is right, in percent."""
+    return 100 * float(pd.Series(right).groupby(kind).mean().mean())
+
+
+def measured(found: PatientAnswers) -> dict[str, float]:
+    """The paper's measures, in percent: means over the classes, the error of the confidence, and the malignant side.
+
+    calibration error: the expected one.  sensitivity: for a malignant lesion, at `SPECIFICITY`.
+    """
+    from sklearn.metrics import precision_recall_fscore_support  # slow to import
+
+    shares = precision_recall_fscore_support(found.label, found.prob.argmax(axis=1), average="macro", zero_division=0)
+    return {
+        "AUC": 100 * macro_auc(found.label, found.prob),
+        **{name: 100 * float(share) for name, share in zip(("precision", "recall", "F1"), shares[:3], strict=True)},
+        "calibration error": 100 * calibration(found.label, found.prob)[1],
+        f"sensitivity at {100 * SPECIFICITY:g} %": 100 * sensitivity_at(*found.sides("malignant"), SPECIFICITY),
+    }
+
+
+def measures(records: Sequence[dict], rows: Sequence[str], pool: str = "test") -> pd.DataFrame:
+    """`measured`, a line for each row: means over cohorts with 95 % intervals by t, as text.
+
+    An `InputError` until all cohorts are there.
+    """
+    planned.all_there("lilnet", records)
+    return pd.DataFrame({row: _over_cohorts([measured(answers(r, row, pool)) for r in records]) for row in rows}).T
+
+
+def by_centre(records: Sequence[dict], rows: Sequence[str]) -> pd.DataFrame:
+    """Accuracies by row and centre, in percent: means over cohorts with 95 % intervals by t, as text.
+
+    Columns: of six classes with classes alike and at the paper's frequencies, and `staged`.  "-" where a centre has no
+    patient to ask.  The row of early years is asked about the later ones.  An `InputError` until all cohorts are there.
+    """
+    planned.all_there("lilnet", records)
+    asked = [(row, pool) for row in rows for pool in POOLS] + [("LiLNet, early years", LATE)]
+    lines = {
+        (row, pool): _over_cohorts([_of_centre(answers(record, row, pool), pool) for record in records])
+        for row, pool in asked
+    }
+    return pd.DataFrame(lines).T.rename_axis(["network", "centre"])
+
+
+def _of_centre(found: PatientAnswers, pool: str) -> dict[str, float]:
+    frequent = as_prevalent(found, "test" if pool == LATE else pool)
+    return {"classes alike": recall(found), "paper's frequencies": frequent, **staged(found)}
+
+
+def _over_cohorts(lines: Sequence[dict[str, float]]) -> pd.Series:
+    """Of each measure the mean over cohorts and its interval; "-" where no cohort has it."""
+    table = pd.DataFrame(lines)
+    told = table.dropna(axis=1).apply(lambda one: mean_with_interval(one).partition(", n")[0])
+    return told.reindex(table.columns).fillna("-")
 
 
 def contrasts(records: Sequence[dict]) -> pd.DataFrame:
     """The declared contrasts with their verdicts, as `planned.judged` tells them."""
     return planned.judged("lilnet", records, lambda record, side: recall(answers(record, *side)))
+
+
+def verdict(records: Sequence[dict], names: Sequence[str]) -> tuple[str, str]:
+    """The verdict on a claim that rests on these contrasts, and their differences in points, in words.
+
+    Before all cohorts are there, how many are.
+    """
+    needed = declared()["plan"]["cohorts"]
+    if len(records) < needed:
+        there = f"{len(records)} of {needed} cohorts"
+        return f"no verdict yet: {there} are there", there
+    lines = contrasts(records).loc[[*names]]
+    ends = [
+        f"{one.Index.replace(' against ', ' less ')}: {one.difference:+.1f} ({one.low:+.1f} to {one.high:+.1f})"
+        for one in lines.itertuples()
+    ]
+    return "; ".join(lines["on the paper"]), f"{'; '.join(ends)}, {len(records)} cohorts"
 
 
 def by_size(records: Sequence[dict], row: str = "LiLNet", pool: str = "test") -> pd.DataFrame:
@@ -82,7 +157,7 @@ def by_size(records: Sequence[dict], row: str = "LiLNet", pool: str = "test") ->
 
 
 def by_background(records: Sequence[dict], row: str = "LiLNet", pool: str = "test") -> pd.DataFrame:
-    """Patients and accuracy, in percent, over all cohorts, by what else the liver has; of HCC and of all classes."""
+    """Patients and accuracy, in percent, over all cohorts, by what else the liver has; of HCC, ICC and all classes."""
     tables = []
     for record in records:
         found = answers(record, row, pool)
@@ -90,7 +165,7 @@ def by_background(records: Sequence[dict], row: str = "LiLNet", pool: str = "tes
         kind = pd.Categorical.from_codes(found.label, LILNET_CLASSES)
         tables.append(pd.DataFrame({"right": right, "background": record["pools"][pool]["background"], "class": kind}))
     table = pd.concat(tables)
-    parts = {"HCC": table[table["class"] == "HCC"], "all": table}
+    parts = {name: table[table["class"] == name] for name in ("HCC", "ICC")} | {"all": table}
     return pd.concat(
         {name: part.groupby("background")["right"].agg(["count", "mean"]) for name, part in parts.items()}, axis=1
     )
