@@ -186,6 +186,14 @@ def test_two_volumes_at_the_same_places_are_told_apart(folder, tags):
     assert [len(one.frames) for one in sort_folder(folder).series] == [8, 8]
 
 
+def test_two_spirals_at_the_same_places_are_told_apart_by_the_times_of_their_slices(tmp_path):
+    for n, start in enumerate((36000, 36009)):
+        each = {"SeriesInstanceUID": "1.2.3.4"}
+        series(tmp_path / "ct" / str(n), HU + 30 * n, lambda i, start=start: each | clock(start + 0.7 * i))
+    fails("differ in acquisition time: 8 and 8 slices", read_volume, tmp_path / "ct")
+    np.testing.assert_array_equal(content(tmp_path / "ct#2"), HU + 30)
+
+
 def test_steps_of_one_scan_stay_together(tmp_path):
     """Axial scanning: an acquisition for every two slices, a second apart."""
     series(tmp_path, HU, lambda i: {"AcquisitionNumber": 1 + i // 2, "AcquisitionTime": f"1000{i // 2:02d}"})
@@ -197,3 +205,91 @@ def test_steps_of_one_scan_stay_together(tmp_path):
 def test_acquisitions_without_times_are_not_joined(tmp_path):
     series(tmp_path, HU, lambda i: {"AcquisitionNumber": 1 + (i > 3)})
     fails("differ in acquisition: 4 and 4 slices", read_volume, tmp_path)
+
+
+TELLS = {
+    "acquisition": ({"AcquisitionNumber": 1}, {"AcquisitionNumber": 2}),
+    "acquisition time": ({"AcquisitionTime": "100000"}, {"AcquisitionTime": "100030"}),
+    "reconstruction kernel": ({"ConvolutionKernel": "Br38"}, {"ConvolutionKernel": ["Br59", "3"]}),
+    "description": ({"SeriesDescription": "arterial"}, {"SeriesDescription": "portal"}),
+    "contrast agent": ({}, {"ContrastBolusAgent": "agent"}),
+    "tube voltage": ({"KVP": 80}, {"KVP": 140}),
+    "slice thickness": ({"SliceThickness": 2.5}, {"SliceThickness": 5}),
+    "image type": ({}, {"ImageType": ["DERIVED", "PRIMARY", "AXIAL"]}),
+    "cardiac phase": ({"NominalPercentageOfCardiacPhase": 40}, {"NominalPercentageOfCardiacPhase": 70}),
+}
+
+
+@pytest.mark.parametrize("what", TELLS)
+def test_two_volumes_whose_slices_alternate_are_told_apart(tmp_path, what):
+    """An even stack, of which every second slice is another volume's."""
+    series(tmp_path / "ct", HU, lambda i: TELLS[what][i % 2])
+    fails(f"its slices differ in {what}: 4 and 4 slices; name one", read_volume, tmp_path / "ct")
+    read = sorted((content(tmp_path / f"ct#{n}") for n in (1, 2)), key=np.mean)
+    assert all(np.array_equal(one, HU[start::2]) for start, one in enumerate(read))
+
+
+@pytest.mark.parametrize("what", [what for what in TELLS if not what.startswith("acquisition")])
+def test_a_setting_that_changes_once_is_a_doubt(tmp_path, what):
+    series(tmp_path, HU, lambda i: TELLS[what][int(i > 2)])
+    reading = Reading()
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(read_volume(tmp_path, reading=reading)), HU)
+    assert reading.doubts == [f"its slices differ in {what} (3 and 5 slices): are they of one volume?"]
+
+
+def clock(seconds: float) -> dict[str, str]:
+    hours, rest = divmod(round(seconds) % 86400, 3600)
+    return {"AcquisitionTime": f"{hours:02d}{rest // 60:02d}{rest % 60:02d}.25"}
+
+
+@pytest.mark.parametrize(
+    ("times", "parts"),
+    [
+        ([0, 0, 0, 0, 100, 100, 100, 100], "4 and 4"),
+        ([100, 100, 100, 0, 0, 0, 0, 0], "5 and 3"),
+        ([0, 30, 2, 32, 4, 34, 6, 36], "4 and 4"),  # two sweeps, each with the time of every slice
+        ([0, 9, 2, 11, 4, 13, 6, 15], "4 and 4"),
+        ([0, 1, 2, 60, 4, 5, 6, 7], "7 and 1"),  # one slice was scanned again
+        ([0, 0, 40, 40, 40, 90, 90, 90], "2 and 3 and 3"),
+    ],
+)
+def test_a_pause_of_the_scanner_parts_what_has_one_number(tmp_path, times, parts):
+    series(tmp_path, HU, lambda i: clock(36000 + times[i]))
+    fails(f"differ in acquisition time: {parts} slices", read_volume, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [0.7 * i for i in range(8)],  # spiral, the time of every slice
+        [60 - 4 * i for i in range(8)],  # from the feet up
+        [0, 0, 3, 3, 6, 6, 9, 9],  # in steps
+        [0, 0, 1, 0, 1, 1, 2, 2],  # rounded
+        [86394 + 2 * i - 36000 for i in range(8)],  # over midnight
+        [0] * 8,
+    ],
+)
+def test_time_that_runs_along_the_body_is_one_scan(tmp_path, times):
+    series(tmp_path, HU, lambda i: clock(36000 + times[i]) | {"InstanceNumber": 48 - i})
+    reading = Reading()
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(read_volume(tmp_path, reading=reading)), HU)
+    assert not reading.doubts
+
+
+@pytest.mark.parametrize(
+    ("what", "one", "other"),
+    [("patient", {"PatientID": "Meier1"}, {"PatientID": "Huber2"}),
+     ("examination", {"StudyInstanceUID": "1.2.7"}, {"StudyInstanceUID": "1.2.8"})],
+)  # fmt: skip
+def test_two_persons_are_no_volume_whatever_the_series_is_called(tmp_path, what, one, other):
+    for uid in (None, "1.2.3.4"):
+        series(tmp_path / f"ct{uid}", HU, lambda i: one if i < 5 else other, SeriesInstanceUID=uid)
+        said = fails(f"its slices differ in {what}: 5 and 3 slices", read_volume, tmp_path / f"ct{uid}")
+        assert not {"Meier1", "Huber2", "1.2.7", "1.2.8"} & set(said.replace(str(tmp_path), "").split())
+
+
+def test_slices_of_which_some_have_no_time_are_doubtful(tmp_path):
+    series(tmp_path, HU, lambda i: clock(36000) if i > 1 else {})
+    reading = Reading()
+    read_volume(tmp_path, reading=reading)
+    assert reading.doubts == ["2 of its 8 slices tell no time: are they of one volume?"]

@@ -55,11 +55,25 @@ def test_phases_in_one_file_are_not_one_volume(tmp_path, alone):
     twice = np.concatenate([HU, HU + 40]) + 1024
     each = {i: {"position": SPACING[0] * (i % 8), "acquisition": 1 + i // 8} for i in range(16)}
     file = multi_frame(tmp_path / "ct" / "one.dcm", twice.astype(np.uint16), range(16), each.__getitem__)
-    fails(
-        "16 frames at 8 places: several phases|differ in acquisition: 8 and 8",
-        read_volume,
-        file if alone else file.parent,
-    )
+    fails("differ in acquisition: 8 and 8 slices", read_volume, file if alone else file.parent)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize(
+    ("each", "what"),
+    [
+        (lambda i: {"acquisition": 1 + i % 2}, "acquisition"),
+        (lambda i: {"acquisition": 1 + (i > 3)}, "acquisition"),
+        (lambda i: {"kernel": ("Br38", "Br59")[i % 2]}, "reconstruction kernel"),
+        (lambda i: {"time": f"2020010110{i % 2:02d}00"}, "acquisition time"),
+        (lambda i: {"time": f"2020010110{i // 4:02d}00"}, "acquisition time"),
+    ],
+)
+def test_an_even_stack_in_one_file_may_be_two(tmp_path, alone, each, what):
+    file = multi_frame(tmp_path / "ct" / "one.dcm", (HU + 1024).astype(np.uint16), range(8), each)
+    said = fails(f"its slices differ in {what}: 4 and 4 slices", read_volume, file if alone else file.parent)
+    assert said.endswith("; give one phase a file") == alone
+    assert read_volume(tmp_path / "ct#2").GetDepth() == 4
 
 
 def test_one_frame_is_no_volume(tmp_path):

@@ -243,9 +243,15 @@ def _frame(file: Path, header: Dataset, index: int) -> Frame:
         "frame of reference": value("FrameOfReferenceUID"),
         "acquisition": value("FrameAcquisitionNumber") or value("AcquisitionNumber"),
         "temporal position": value("TemporalPositionIndex") or value("TemporalPositionIdentifier"),
+        "cardiac phase": value("NominalPercentageOfCardiacPhase"),
         "reconstruction kernel": value("ConvolutionKernel"),
         "image type": kind,
+        "slice thickness": number("SliceThickness"),
+        "tube voltage": number("KVP"),
+        "contrast agent": header.get("ContrastBolusAgent"),
+        "description": header.get("SeriesDescription"),
         "acquisition time": time,
+        "acquisition date": header.get("AcquisitionDate"),
     }
     tags = {name: str(text if text is not None else "").strip() for name, text in tags.items()}
     identity = [header.get(n) for n in ("PatientID", "StudyInstanceUID")]

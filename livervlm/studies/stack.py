@@ -1,5 +1,6 @@
 """DICOM frames become a volume: an even stack along its normal, upright where the gantry was tilted."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy.ndimage import affine_transform
 from ..base.errors import InputError
 from ..scans.study import PADDING
 from .frames import Frame, forget, hounsfield
+from .parts import SETTINGS, counted
 from .reading import Reading, check_bytes, sitk
 
 TOLERANCE = 0.01  # of the slice spacing: how far a slice may lie from its place
@@ -95,6 +97,12 @@ def _tell(frames: list[Frame], reading: Reading) -> None:
         reading.assume("the header tells no slice thickness; spacing is that of the positions")
     if len({frame.tags["acquisition"] for frame in frames}) > 1:
         reading.assume("its slices are of several acquisitions that follow one another: taken as one scan")
+    for name in SETTINGS:
+        counts = Counter(frame.tags[name] for frame in frames).values()
+        if len(counts) > 1:
+            reading.doubt(f"its slices differ in {name} ({counted(counts)} slices): are they of one volume?")
+    if 0 < len(times) < len(frames):
+        reading.doubt(f"{len(frames) - len(times)} of its {len(frames)} slices tell no time: are they of one volume?")
     if len({frame.file for frame in frames}) < len(frames):
         reading.assume(f"{len(frames)} frames of a multi-frame file, sorted by position")
 

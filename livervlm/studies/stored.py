@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import InputError
-from .frames import frames_of, read_header
+from .frames import read_header
 from .nifti import is_nifti, read_nifti
 from .reading import Reading, check_bytes, silence, sitk
-from .series import CT, is_dicom, modality, numbered, sop_class, the_series
+from .series import CT, is_dicom, modality, numbered, sop_class, the_file, the_series
 from .stack import FARTHEST, volume
 
 VOXELS = (0.01, 1000.0)  # mm: the least and the largest side of one
@@ -54,11 +54,7 @@ def _dicom_file(path: Path, reading: Reading) -> sitk.Image:
     header = read_header(path)
     if sop_class(header) not in CT or header.get("Modality") not in (None, "", "CT"):
         raise InputError(f"modality {modality(header)} is not CT; give a CT series, in Hounsfield units")
-    frames = frames_of(path, header)
-    places = {None if f.position is None else tuple(np.rint(f.position * 100)) for f in frames}
-    if len(places) < len(frames) and None not in places:
-        raise InputError(f"{len(frames)} frames at {len(places)} places: several phases; give one phase a file")
-    return volume(frames, reading)
+    return volume(the_file(path, header, reading), reading)
 
 
 def _itk_file(path: Path) -> sitk.Image:
