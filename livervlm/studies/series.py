@@ -13,7 +13,7 @@ from pydicom.uid import UID
 
 from ..base.errors import InputError
 from .frames import Frame, frames_of, read_header
-from .parts import Series, counted, parted, place
+from .parts import Series, along, counted, parted, place
 from .reading import DAMAGED, Reading
 
 CT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")  # PS3.4, B.5
@@ -138,20 +138,25 @@ def the_series(folder: Path, reading: Reading, number: int | None = None) -> lis
         if pictures:
             raise InputError(f"modality {modality(pictures[0])} is not CT; give a CT series, in Hounsfield units")
         raise InputError("no DICOM image in this folder")
+    pictures = [frame for series in found.series for frame in series.frames]
     if number is not None:
         several = in_order(found.series)
         if number > len(several):
             raise InputError(f"series {number} was asked for; the folder has {len(several)}")
         reading.assume(f"series {number} of the {len(several)} in its folder, in the order of time")
         found.series = [several[number - 1]]
-    return _only(found, reading, f"{NAME_ONE}, or move what is no slice elsewhere")
+    frames = _only(found, reading, f"{NAME_ONE}, or move what is no slice elsewhere")
+    _tell_missing(frames, pictures, reading)
+    return frames
 
 
 def the_file(path: Path, header: Dataset, reading: Reading) -> list[Frame]:
     """The frames of the one CT volume in a file of DICOM."""
     found = Sorted()
     found.series = parted(frames_of(path, header), found.left_out)
-    return _only(found, reading, "give one phase a file")
+    frames = _only(found, reading, "give one phase a file")
+    _tell_missing(frames, frames, reading)
+    return frames
 
 
 def _only(found: Sorted, reading: Reading, remedy: str) -> list[Frame]:
@@ -163,6 +168,37 @@ def _only(found: Sorted, reading: Reading, remedy: str) -> list[Frame]:
     for kind, count in sorted(found.left_out.items()):
         reading.leave_out(f"{count} x {kind}")
     return found.series[0].frames
+
+
+def _tell_missing(frames: list[Frame], pictures: Iterable[Frame], reading: Reading) -> None:
+    """What the numbers of a series' pictures, and their count in the header, say of pictures that are not here.
+
+    pictures: all that are, of other volumes of the series, too: these may share its numbers.  A line shows no number of
+    the header, which may hold anything.
+    """
+    of_series = [frame for frame in pictures if frame.tags["series"] == frames[0].tags["series"]]
+    counts: dict[str, int] = {}  # by the acquisition; some write that of all their acquisitions
+    for frame in of_series:
+        acquisition = frame.tags["acquisition"]
+        counts[acquisition] = max(counts.get(acquisition, 0), frame.counted or 0)
+    told = max(counts.values())
+    told = told if told >= len(of_series) else sum(counts.values())
+    if told > len(of_series):
+        reading.doubt(
+            f"its header counts more pictures than the {len(of_series)} that are here: was the series cut short or "
+            "thinned, or are the others of another reconstruction?"
+        )
+    known = {frame.number for frame in of_series}
+    if None in known or any(frame.position is None or frame.axes is None for frame in frames):
+        return
+    steps = np.diff([frame.number for frame in along(frames)])
+    first, last = min(frame.number for frame in frames), max(frame.number for frame in frames)
+    if (steps > 0).all() or (steps < 0).all():  # else they do not count slices
+        missing = last - first + 1 - sum(first <= number <= last for number in known)
+        if missing:
+            reading.doubt(f"the numbers of its {len(frames)} slices leave some out: was the series thinned?")
+        if min(known) > 1:
+            reading.assume("the numbers of its slices begin above 1: taken as all there are")
 
 
 def modality(header: Dataset) -> str:

@@ -14,6 +14,8 @@ from .reading import Reading, check_bytes, sitk
 
 TOLERANCE = 0.01  # of the slice spacing: how far a slice may lie from its place
 FARTHEST = 1e6  # mm
+FITS = 0.02  # how far two statements of one distance may differ, as a share of it
+THINNED = 1.95  # times its thickness from one slice to the next
 ROUNDED = 0.06  # mm: the same where a header rounds positions to 0.1 mm, up to a tenth of the spacing
 
 
@@ -31,6 +33,8 @@ def volume(frames: list[Frame], reading: Reading) -> sitk.Image:
     frames, positions = [frames[i] for i in order], positions[order]
     step = _step(frames, positions, normal, reading)
     _tell(frames, reading)
+    if len(frames) > 1:
+        _compare(frames, step, normal, reading)
     try:
         hu = np.stack([hounsfield(frame, reading) for frame in frames])  # (Z, Y, X)
     finally:
@@ -39,6 +43,11 @@ def volume(frames: list[Frame], reading: Reading) -> sitk.Image:
     matrix = np.column_stack([first.axes[0] * columns, first.axes[1] * rows, step])  # mm along x, y, z of the array
     sideways = step - (step @ normal) * normal
     if np.linalg.norm(sideways) <= _tolerance(np.linalg.norm(step)) / max(len(frames) - 1, 1) or len(frames) < 2:
+        if abs(frames[0].tilt) > 1:
+            reading.doubt(
+                f"gantry tilted by {frames[0].tilt:.1f} degrees as its header says, by 0.0 as its positions say: was "
+                "it resampled upright?"
+            )
         return as_image(hu, matrix - np.outer(sideways, (0, 0, 1)), positions[0])
     return _upright(hu, matrix, positions[0], frames[0].tilt, reading)
 
@@ -84,6 +93,52 @@ def _step(frames: list[Frame], positions: np.ndarray, normal: np.ndarray, readin
     if off.max() > TOLERANCE * usual:
         reading.assume(f"slices up to {off.max():.2f} mm off their places: rounded in the header, taken as even")
     return step
+
+
+def _compare(frames: list[Frame], step: np.ndarray, normal: np.ndarray, reading: Reading) -> None:
+    """What else the header says of the distance of slices, set against the `step` of their positions.
+
+    SliceLocation may count from anywhere, in either direction, along the stack, the table or another axis of the
+    patient; SpacingBetweenSlices is the gap between slices with some makers.  A derived series may carry the header of
+    the one that it was made of.
+    """
+    apart = step @ normal
+    along = np.array([apart, np.linalg.norm(step), *np.abs(step)])  # mm, all that a header may mean
+
+    def fits(mm: float, slack: float = ROUNDED) -> bool:
+        return bool((np.abs(along - mm) <= FITS * along + slack).any())
+
+    def contradict(told: str) -> None:
+        line = f"slices lie {apart:.4g} mm apart by their positions, {told}"
+        if "DERIVED" not in frames[0].tags["image type"]:
+            raise InputError(f"{line}; slices are missing, or one is wrong: export the series again")
+        reading.doubt(f"{line}: was it thinned, or does its header belong to what it was derived from?")
+
+    thick = np.median([float(frame.tags["slice thickness"] or 0) for frame in frames])
+    between = np.median([abs(frame.between or 0) for frame in frames])
+    if between and fits(thick + between) and not fits(between):
+        reading.assume(f"SpacingBetweenSlices is {between:g} mm: taken as the gap between slices of {thick:g} mm")
+    elif between and not fits(between):
+        contradict(f"{between:.4g} mm by SpacingBetweenSlices")
+    if thick and apart > THINNED * thick:
+        reading.doubt(f"slices of {thick:.4g} mm every {apart:.4g} mm: was the series thinned?")
+    elif thick and apart > (1 + FITS) * thick + ROUNDED:
+        reading.assume(f"slices of {thick:.4g} mm every {apart:.4g} mm: what lies between them is not pictured")
+    locations = [frame.location for frame in frames]
+    if None in locations or np.ptp(locations) < ROUNDED:  # 0 for all, or across another axis
+        return
+    steps = np.diff(locations)
+    grain = 2 * ROUNDED if np.mod(locations, 1).any() else 1.0  # mm, to which they are rounded
+    usual = abs(locations[-1] - locations[0]) / len(steps)
+    worst = np.abs(np.abs(steps) - usual).argmax()
+    if steps.min() < 0 < steps.max():
+        reading.doubt("its slices follow one another in another order by SliceLocation than by their positions")
+    elif abs(abs(steps[worst]) - usual) > usual / 2 + grain:
+        contradict(f"{abs(steps[worst]):.4g} mm by SliceLocation between {worst + 1} and {worst + 2} of {len(frames)}")
+    elif not fits(usual, grain / len(steps)) and (np.abs(steps) == 1).all():
+        reading.doubt(f"slices lie {apart:.4g} mm apart by their positions, 1 mm by SliceLocation: does it count them?")
+    elif not fits(usual, grain / len(steps)):
+        contradict(f"{usual:.4g} mm by SliceLocation")
 
 
 def _tell(frames: list[Frame], reading: Reading) -> None:
