@@ -1,5 +1,7 @@
 """Frames of DICOM: Hounsfield units slice by slice, multi-frame files, rounded positions, tilted gantries."""
 
+import re
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -168,6 +170,52 @@ def test_rescale_that_says_nothing(tmp_path):
     assert any("no rescale in the header" in line for line in reading.assumed)
     series(tmp_path / "zero", HU, RescaleSlope=0)
     fails("rescale slope 0 with intercept -1024", read_volume, tmp_path / "zero")
+
+
+@pytest.mark.parametrize("unit", ["MGML", "Z_EFF", "HU_MOD", "PCT", "Meier 1950"])
+def test_values_in_another_unit_refuse(tmp_path, unit):
+    series(tmp_path / "ct", HU, RescaleType=unit)
+    shown = "another unit" if "Meier" in unit else unit
+    said = fails(f"values in {shown} by its RescaleType, no Hounsfield units", read_volume, tmp_path / "ct")
+    assert "Meier" not in said
+    file = multi_frame(tmp_path / "one.dcm", (HU + 1024).astype(np.uint16), range(8), lambda i: {"unit": unit})
+    fails(f"values in {shown} by its RescaleType", read_volume, file)
+
+
+@pytest.mark.parametrize("unit", ["HU", "US", "hu ", "", None, "Hounsfield"])
+def test_words_for_hounsfield_units(tmp_path, unit):
+    series(tmp_path, HU, RescaleType=unit)
+    reading = Reading()
+    np.testing.assert_array_equal(content(tmp_path, reading), HU)
+    assert not reading.doubts
+
+
+@pytest.mark.parametrize("unit", [None, "US", "HU"])
+@pytest.mark.parametrize("kind", [["DERIVED", "SECONDARY", "IODINE"], ["DERIVED", "PRIMARY", "VOLUME", "MAT_SPECIFIC"]])
+def test_a_map_of_a_material_is_doubtful_whatever_unit_it_claims(tmp_path, unit, kind):
+    series(tmp_path, (0.3 * HU).astype(int), ImageType=kind, RescaleType=unit)
+    reading = Reading()
+    read_volume(tmp_path, reading=reading)
+    assert [line[:39] for line in reading.doubts] == ["a map of a material or of blood flow by"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda hu: -hu, "of it above 900 HU: inverted or shifted"),
+        (lambda hu: 0.5 * hu - 512, "HU in the middle of all above -500 HU, where soft tissue should be"),
+        (lambda hu: 2 * hu + 1024, "inverted or shifted|soft tissue should be"),
+        (lambda hu: hu + 1024, "none below 0|inverted or shifted"),
+    ],
+)
+def test_values_that_are_inverted_scaled_or_shifted_are_doubtful(tmp_path, change, said):
+    hu = hounsfield((8, 40, 48)).astype(float)
+    hu[:, :, :10] = -1000
+    series(tmp_path, np.rint(change(hu)).astype(int), RescaleSlope=1)
+    reading = Reading()
+    read_volume(tmp_path, reading=reading)
+    assert len(reading.doubts) == 1
+    assert re.search(said, reading.doubts[0])
 
 
 @pytest.mark.parametrize("what", ["window", "bits", "network", "offset"])

@@ -59,6 +59,7 @@ class Frame:
     number: int | None  # of the picture in its series, or of the frame in its stack
     counted: int | None  # pictures of its acquisition, as the header says
     rescale: tuple[float, float] | None  # slope, intercept
+    unit: str  # of the rescaled values, by the header
     padding: tuple[int, int] | None  # stored values, ends included
     tilt: float  # degrees, of the gantry
     tags: dict[str, str]  # by which frames are sorted; never shown
@@ -276,6 +277,7 @@ def _frame(file: Path, header: Dataset, index: int) -> Frame:
         number=whole("InStackPositionNumber" if groups else "InstanceNumber"),
         counted=whole("ImagesInAcquisition"),
         rescale=None if slope is None and intercept is None else (1.0 if slope is None else slope, intercept or 0.0),
+        unit=str(value("RescaleType") or "").strip().upper(),
         padding=None if padding is None else tuple(sorted((int(padding), int(padding if limit is None else limit)))),
         tilt=number("GantryDetectorTilt") or 0.0,
         tags=tags,

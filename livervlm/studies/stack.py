@@ -1,5 +1,6 @@
 """DICOM frames become a volume: an even stack along its normal, upright where the gantry was tilted."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -12,6 +13,11 @@ from .frames import Frame, forget, hounsfield
 from .parts import SETTINGS, counted
 from .reading import Reading, check_bytes, sitk
 
+HOUNSFIELD = ("", "US", "HU", "HOUNSFIELD", "HOUNSFIELD UNITS")  # US: not specified
+OTHER_UNITS = ("OD", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT")  # DICOM PS3.3, C.11.1.1.2
+MAPS = re.compile(  # of a material or a flow, by the words of an ImageType (DICOM PS3.3, C.8.15.3.1 and C.8.16.1)
+    r"IODINE|CALCIUM|WATER|Z_?EFF|EFF_ATOMIC|ELECTRON_DENSITY|MAT_(SPECIFIC|FRACTIONAL|VALUE)|PERFUSION|BLOOD_?FLOW"
+)
 TOLERANCE = 0.01  # of the slice spacing: how far a slice may lie from its place
 FARTHEST = 1e6  # mm
 FITS = 0.02  # how far two statements of one distance may differ, as a share of it
@@ -26,6 +32,7 @@ def volume(frames: list[Frame], reading: Reading) -> sitk.Image:
         missing = sum(getattr(frame, name) is None for frame in frames)
         if missing:
             raise InputError(f"{missing} of its {len(frames)} slices tell no {what}; export the series again")
+    _check_units(frames, reading)
     check_bytes(len(frames) * first.shape[0] * first.shape[1], 2)
     normal = np.cross(*first.axes)
     positions = np.array([frame.position for frame in frames])  # (n, 3) mm
@@ -93,6 +100,15 @@ def _step(frames: list[Frame], positions: np.ndarray, normal: np.ndarray, readin
     if off.max() > TOLERANCE * usual:
         reading.assume(f"slices up to {off.max():.2f} mm off their places: rounded in the header, taken as even")
     return step
+
+
+def _check_units(frames: list[Frame], reading: Reading) -> None:
+    other = {frame.unit for frame in frames}.difference(HOUNSFIELD)
+    if other:
+        shown = ", ".join(sorted(other.intersection(OTHER_UNITS))) or "another unit"
+        raise InputError(f"values in {shown} by its RescaleType, no Hounsfield units; give the series in HU")
+    if any(MAPS.search(frame.tags["image type"].upper()) for frame in frames):
+        reading.doubt("a map of a material or of blood flow by its ImageType: are its values Hounsfield units?")
 
 
 def _compare(frames: list[Frame], step: np.ndarray, normal: np.ndarray, reading: Reading) -> None:
