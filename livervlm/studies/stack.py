@@ -18,6 +18,7 @@ OTHER_UNITS = ("OD", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT")  # DICOM PS3
 MAPS = re.compile(  # of a material or a flow, by the words of an ImageType (DICOM PS3.3, C.8.15.3.1 and C.8.16.1)
     r"IODINE|CALCIUM|WATER|Z_?EFF|EFF_ATOMIC|ELECTRON_DENSITY|MAT_(SPECIFIC|FRACTIONAL|VALUE)|PERFUSION|BLOOD_?FLOW"
 )
+SKEW = 0.005  # how far axes may be from right angles
 TOLERANCE = 0.01  # of the slice spacing: how far a slice may lie from its place
 FARTHEST = 1e6  # mm
 FITS = 0.02  # how far two statements of one distance may differ, as a share of it
@@ -69,6 +70,18 @@ def as_image(array: np.ndarray, matrix: np.ndarray, origin: np.ndarray) -> sitk.
     image.SetDirection((matrix / spacing).round(12).ravel().tolist())  # ITK's decomposition trips over 1e-300
     image.SetOrigin(np.asarray(origin, dtype=float).tolist())
     return image
+
+
+def right_angles(matrix: np.ndarray, reading: Reading) -> np.ndarray:
+    """The nearest matrix with axes at right angles, which is what rounding leaves of one."""
+    lengths = np.linalg.norm(matrix, axis=0)
+    left, _, right = np.linalg.svd(matrix / lengths)
+    skew = np.abs(matrix / lengths - left @ right).max()
+    if skew > SKEW:
+        raise InputError(f"its axes are not at right angles ({skew:.3f} off); resample it upright (dcm2niix does)")
+    if skew > 1e-4:
+        reading.assume(f"axes {skew:.4f} off right angles: taken as at right angles")
+    return left @ right * lengths
 
 
 def _tolerance(spacing: float) -> float:
