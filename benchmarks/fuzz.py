@@ -8,6 +8,7 @@ line.  What must not happen is counted by format and by kind of damage; the exit
 
 import argparse
 import contextlib
+import csv
 import gc
 import hashlib
 import importlib
@@ -46,7 +47,10 @@ SECONDS = 20.0
 RESULT = ROOT / "benchmarks" / "fuzz.json"
 GOOD = ("read", "refused")
 BAD = ("traceback", "memory", "time", "name", "half-written")
-OUTPUTS = re.compile(r"set\.(safetensors|report\.json|report\.html|key\.csv)|answers\.(patients\.)?csv")
+OUTPUTS = re.compile(
+    r"set\.(safetensors|report\.json|report\.html|key\.csv)|answers\.(patients\.)?csv|proposed\.csv|scan\.salt"
+)
+TABLE = "proposed.csv"
 CAUGHT = "reading failed with"  # how an import words an error that is no `InputError`
 REFUSED = "livervlm: error: "  # one line follows, and no other
 NO_MEMORY = "does not fit into memory"
@@ -119,6 +123,9 @@ def _read(form: str, folder: Path, before: dict[str, str]) -> tuple[list[str], s
         outcomes.append("memory")
     written = {file: (folder / file).read_bytes().decode("latin-1") for file in _content(folder) if file not in before
                or OUTPUTS.fullmatch(file)}  # fmt: skip
+    if TABLE in written:  # its cells are the paths of what it lists
+        for path in sorted({str(of) for file in before for of in (Path(file), *Path(file).parents)}, key=len)[:0:-1]:
+            written[TABLE] = written[TABLE].replace(path, "")
     pictures = re.compile(r"data:image/\w+;base64,[\w+/=]+")
     if any(SECRET.search(pictures.sub("", one)) for one in (text, *written, *written.values())):
         outcomes.append("name")
@@ -147,6 +154,9 @@ def _whole(outcome: str, folder: Path, before: dict[str, str]) -> bool:
     kept = {file for file in changed if re.fullmatch(r"cache/studies/\w+\.safetensors", file)}
     if changed != outputs | kept or (outcome != "read" and outputs):
         return False
+    if TABLE in outputs:
+        with open(folder / TABLE, newline="", encoding="utf-8") as file:
+            return len({len(row) for row in csv.reader(file)}) == 1
     return not outputs or "answers.csv" in outputs or _set_is_whole(folder)
 
 

@@ -4,6 +4,7 @@ import gzip
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import pandas as pd
 from conftest import make_toy
 from door_files import SPACING, edit, hounsfield, multi_frame, pydicom, series
+from pydicom.datadict import tag_for_keyword
 from test_door_masks import contours, segmentation
 from test_door_nifti import nifti
 from test_door_private import PLANTED, SECRET, TAGS
@@ -26,9 +28,14 @@ from livervlm.models.lilnet import LiLNet
 from livervlm.models.liver_vlm import LiverVLM
 from livervlm.models.settings import Config, LiLNetSettings
 from livervlm.scans.lesions import LesionSet
+from livervlm.studies.segmentations import SEGMENTATIONS
 
 HOME = "Meier^Anna_19500229"
 SHAPE = (12, 30, 32)  # of the masks that the tests write
+ALIKE = (  # in all slices of a series, which are sorted by them
+    *("StudyInstanceUID", "StudyDate", "AcquisitionDate", "ContrastBolusAgent", "ConvolutionKernel"),
+    "TemporalPositionIdentifier",
+)
 TAGS_A_FILE = 150  # of about a thousand text tags; each file gets others
 z, y, x = np.indices(SHAPE)
 LESION = ((z - 5) / 2.5) ** 2 + ((y - 15) / 7) ** 2 + ((x - 16) / 6) ** 2 <= 1
@@ -69,7 +76,7 @@ def _plant(file: Path) -> Path:
     """Names in tags, private ones and the preamble; other tags in each file."""
     made = pydicom.dcmread(file)
     chosen = np.random.default_rng(list(file.name.encode())).choice(list(TAGS), TAGS_A_FILE, replace=False)
-    for tag in chosen.tolist():
+    for tag in {*chosen.tolist(), *map(tag_for_keyword, ALIKE)} - {tag_for_keyword("ImagesInAcquisition")}:
         made.add_new(tag, TAGS[tag], PLANTED[TAGS[tag]])
     edit(made, PatientName="Meier^Anna", PatientID="471103", PatientBirthDate="19500229", SeriesDescription="Anna")
     made.add_new(0x00090010, "LO", "MEIER")
@@ -79,7 +86,54 @@ def _plant(file: Path) -> Path:
     return file
 
 
-def _study(scan: str, mask: str = "Anna_mask.nii", **row) -> Callable[[Path], None]:
+def _rle(file: Path) -> None:
+    made = pydicom.dcmread(file)
+    made.compress(pydicom.uid.RLELossless)
+    made.save_as(file)
+
+
+def _deflated(file: Path) -> None:
+    made = pydicom.dcmread(file)
+    made.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    made.save_as(file)
+
+
+def _by_itk(compressor: str) -> Callable[[Path], None]:
+    """Compress a slice by GDCM, which is given nothing but its pixels."""
+
+    def compress(file: Path) -> None:
+        made = pydicom.dcmread(file)
+        writer = sitk.ImageFileWriter()
+        writer.UseCompressionOn()
+        writer.SetCompressor(compressor)
+        writer.SetFileName(file)
+        writer.Execute(sitk.GetImageFromArray(made.pixel_array))
+        packed = pydicom.dcmread(file)
+        made.file_meta.TransferSyntaxUID = packed.file_meta.TransferSyntaxUID
+        made.PixelData = packed.PixelData
+        made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
+        made.save_as(file)
+
+    return compress
+
+
+SYNTAXES = {
+    "471103_PV_rle": _rle,
+    "471103_PV_deflated": _deflated,
+    "471103_PV_jpeg": _by_itk("JPEG"),
+    "471103_PV_jpeg2000": _by_itk("JPEG2000"),
+}
+
+
+def _label_map(file: Path) -> Path:
+    made = pydicom.dcmread(segmentation(file, [LESION.astype(np.uint8)], "FRACTIONAL", names=("Anna",)))
+    made.SegmentationType = "LABELMAP"
+    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = SEGMENTATIONS[1]
+    made.save_as(file)
+    return file
+
+
+def _study(scan: str, mask: str = "Anna_mask.nii", with_box: bool = True, **row) -> Callable[[Path], None]:
     """A study of two phases, of which PV is stored as `scan` says, and its table."""
 
     def write(folder: Path) -> None:
@@ -98,12 +152,11 @@ def _study(scan: str, mask: str = "Anna_mask.nii", **row) -> Callable[[Path], No
             image = _image(hu)
             image.SetMetaData("PatientName", "Meier Anna")
             sitk.WriteImage(image, pv)
-        if scan == "471103_PV_rle":
-            for file in pv.iterdir():
-                made = pydicom.dcmread(file)
-                made.compress(pydicom.uid.RLELossless)
-                made.save_as(file)
-        if mask.endswith("_seg.dcm"):
+        for file in pv.iterdir() if scan in SYNTAXES else ():
+            SYNTAXES[scan](file)
+        if mask == "Anna_labels_seg.dcm":
+            _plant(_label_map(home / mask))
+        elif mask.endswith("_seg.dcm"):
             _plant(segmentation(home / mask, [LESION, LESION], names=("Meier", "Anna")))
         elif mask.endswith("_rs.dcm"):
             _plant(contours(home / mask, [LESION, LESION], names=("Meier", "Anna")))
@@ -116,17 +169,48 @@ def _study(scan: str, mask: str = "Anna_mask.nii", **row) -> Callable[[Path], No
             "NC": f"{HOME}/471103_NC.nii",
             "PV": f"{HOME}/{scan}",
         }
-        rows = [cells | {"mask": f"{HOME}/{mask}"} | row]
-        rows.append(cells | {"label": "FNH", "box": "1:4,3:9,3:9", "comment": "Meier, Anna, *19500229"})
-        pd.DataFrame(rows).to_csv(folder / "table.csv", index=False)
+        masked = cells | {"mask": f"{HOME}/{mask}"} | row
+        boxed = cells | {"label": "FNH", "box": "1:4,3:9,3:9", "comment": "Meier, Anna, *19500229"}
+        # A row with a box is read whatever becomes of the mask, so where masks are damaged it would hide what does.
+        pd.DataFrame([masked, boxed] if with_box else [masked]).to_csv(folder / "table.csv", index=False)
         make_toy().save(folder / "set.safetensors")  # stands there, and may be replaced by a whole one only
 
     return write
 
 
+_masked = partial(_study, "PV.nii", with_box=False)
+
+
 def _import(folder: Path) -> int:
     arguments = ["import", f"{folder}/table.csv", "--out", f"{folder}/set.safetensors", "--size", "16", "--jobs", "1"]
     return cli.main([*arguments, "--accept-doubts"] if int(folder.name) % 2 else arguments)
+
+
+def _write_audit(folder: Path) -> None:
+    lesions = make_toy()
+    lesions.save(folder / "set.safetensors")
+    patients = sorted({*lesions.patient.tolist()})
+    table = {"patient": patients, "age": range(40, 40 + len(patients)), "name": "Meier^Anna_19500229"}
+    pd.DataFrame(table).to_csv(folder / "metadata.csv", index=False)
+
+
+def _audit(folder: Path) -> int:
+    """Exit statuses 0 and 1 are of a set that was read; 2 may be of one that has errors."""
+    arguments = ["audit", f"{folder}/set.safetensors", "--metadata", f"{folder}/metadata.csv"]
+    return 0 if cli.main(arguments) in (0, 1) else 2
+
+
+def _write_layout(folder: Path) -> None:
+    for patient in ("230218a1", "230219b2"):
+        (folder / patient / "NIFTI").mkdir(parents=True)
+        for i, name in enumerate(("nc", "art", "pvp", "delay")):
+            _nifti(folder / patient / "NIFTI" / f"{name}.nii.gz", _volume(i))
+        _nifti(folder / patient / "mask_pvp.nii.gz", LESION.astype(np.uint8))
+    (folder / "meta_info_patient.tab").write_text("ID\ttype\tname\n230218a1\tHCC\tMeier\n230219b2\tHH\tAnna\n")
+
+
+def _scan(*options: str) -> Callable[[Path], int]:
+    return lambda folder: cli.main(["scan", f"{folder}", "--out", f"{folder}/proposed.csv", *options])
 
 
 def _write_set(folder: Path) -> None:
@@ -180,16 +264,23 @@ def _read_detector(folder: Path) -> int:
 FORMATS = {
     "DICOM series": Format(f"{HOME}/471103_PV/*", _study("471103_PV"), _import),
     "DICOM series, RLE": Format(f"{HOME}/471103_PV_rle/*", _study("471103_PV_rle"), _import),
+    "DICOM series, deflated": Format(f"{HOME}/471103_PV_deflated/*", _study("471103_PV_deflated"), _import),
+    "DICOM series, JPEG": Format(f"{HOME}/471103_PV_jpeg/*", _study("471103_PV_jpeg"), _import),
+    "DICOM series, JPEG 2000": Format(f"{HOME}/471103_PV_jpeg2000/*", _study("471103_PV_jpeg2000"), _import),
     "multi-frame DICOM": Format(f"{HOME}/Anna.dcm", _study("Anna.dcm"), _import),
-    "DICOM-SEG": Format(f"{HOME}/Anna_seg.dcm", _study("PV.nii", "Anna_seg.dcm", mask_value="Meier"), _import),
-    "RTSTRUCT": Format(f"{HOME}/Anna_rs.dcm", _study("PV.nii", "Anna_rs.dcm", mask_value="Anna"), _import),
+    "DICOM-SEG": Format(f"{HOME}/Anna_seg.dcm", _masked("Anna_seg.dcm", mask_value="Meier"), _import),
+    "DICOM-SEG, label map": Format(f"{HOME}/Anna_labels_seg.dcm", _masked("Anna_labels_seg.dcm"), _import),
+    "RTSTRUCT": Format(f"{HOME}/Anna_rs.dcm", _masked("Anna_rs.dcm", mask_value="Anna"), _import),
     "NIfTI-1": Format(f"{HOME}/Anna.nii", _study("Anna.nii"), _import),
     "NIfTI-1, gzip": Format(f"{HOME}/Anna.nii.gz", _study("Anna.nii.gz"), _import),
     "NIfTI-2": Format(f"{HOME}/Anna2.nii", _study("Anna2.nii"), _import),
     "NRRD": Format(f"{HOME}/Anna.nrrd", _study("Anna.nrrd"), _import),
     "MHA": Format(f"{HOME}/Anna.mha", _study("Anna.mha"), _import),
-    "mask": Format(f"{HOME}/Anna_mask.nii", _study("PV.nii"), _import),
+    "mask": Format(f"{HOME}/Anna_mask.nii", _masked("Anna_mask.nii"), _import),
     "table": Format("table.csv", _study("PV.nii"), _import),
+    "tree for scan": Format(f"{HOME}/**/*.*", _study("471103_PV", "Anna_seg.dcm"), _scan("--look")),
+    "layout": Format("meta_info_patient.tab", _write_layout, _scan("--layout", "mct-ltdiag")),
+    "metadata": Format("metadata.csv", _write_audit, _audit),
     "LesionSet": Format("own.safetensors", _write_set, _read_set),
     "Liver-VLM": Format("model/*", _write_model, _predict),
     "LiLNet": Format("model/*", _write_lilnet, _read_lilnet),

@@ -60,9 +60,9 @@ def _write(home: Path) -> None:
 
 def _import(table: str, jobs: str, cache: str) -> None:
     os.environ["LIVERVLM_CACHE"] = cache
-    from livervlm.studies.manifest import Report, import_studies
+    from livervlm.studies.manifest import ImportReport, import_studies
 
-    import_studies(table, 64, progress=False, jobs=int(jobs), accept_doubts=True, report=Report())
+    import_studies(table, 64, progress=False, jobs=int(jobs), accept_doubts=True, report=ImportReport())
     from joblib.externals.loky import get_reusable_executor
 
     get_reusable_executor().shutdown(wait=True)  # so that what its processes spent is known

@@ -97,8 +97,13 @@ def multi_frame(file: Path, stored: np.ndarray, order, each: Callable[[int], dic
         own = {"position": SPACING[0] * i, "slope": 1, "intercept": -1024, "acquisition": 1, **each(i)}
         group = Dataset()
         group.PlanePositionSequence = _item(ImagePositionPatient=[-5.0, -7.0, own["position"]])
-        group.PixelValueTransformationSequence = _item(RescaleSlope=own["slope"], RescaleIntercept=own["intercept"])
-        group.FrameContentSequence = _item(FrameAcquisitionNumber=own["acquisition"])
+        group.PixelValueTransformationSequence = _item(
+            RescaleSlope=own["slope"], RescaleIntercept=own["intercept"], RescaleType=own.get("unit")
+        )
+        group.FrameContentSequence = _item(
+            FrameAcquisitionNumber=own["acquisition"], FrameAcquisitionDateTime=own.get("time")
+        )
+        group.CTReconstructionSequence = _item(ConvolutionKernel=own.get("kernel"))
         groups.append(group)
     made.PerFrameFunctionalGroupsSequence = Sequence(groups)
     return write(made, file)

@@ -1,7 +1,11 @@
 """The benchmarks: what they write, and that the page of the book shows it."""
 
+import ast
 import json
+import os
+from importlib import import_module
 from pathlib import Path
+from unittest import mock
 
 import bench
 import numpy as np
@@ -10,6 +14,7 @@ import small_network
 from common import Figure, in_turn
 
 ROOT = Path(__file__).resolve().parents[1]
+OWN = {"livervlm", *(p.stem for folder in ("benchmarks", "tests", "book/tools") for p in (ROOT / folder).glob("*.py"))}
 RESULTS = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
 
 
@@ -40,6 +45,24 @@ def test_the_committed_page_is_that_of_the_committed_results():
 def test_every_benchmark_is_a_file_and_every_file_of_figures_is_named():
     files = {p.stem for p in (ROOT / "benchmarks").glob("*.py") if "def measure()" in p.read_text(encoding="utf-8")}
     assert files == set(bench.TITLES)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda file: file.stem)
+def test_every_benchmark_imports_what_is_there(file):
+    """Within its functions, too, which no other test runs."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    own = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in OWN]
+    with mock.patch.dict(os.environ):
+        try:
+            import_module(file.stem)
+        except ModuleNotFoundError as error:
+            if error.name.split(".")[0] in OWN:
+                raise
+            pytest.skip(f"{error.name} is not installed")
+        for node in own:
+            found = import_module(node.module)
+            for name in (alias.name for alias in node.names):
+                assert hasattr(found, name) or import_module(f"{node.module}.{name}")
 
 
 def test_calls_are_timed_in_turn_after_one_that_is_not_counted():

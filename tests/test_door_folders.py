@@ -186,6 +186,13 @@ def test_two_volumes_at_the_same_places_are_told_apart(folder, tags):
     assert [len(one.frames) for one in sort_folder(folder).series] == [8, 8]
 
 
+def test_two_spirals_at_the_same_places_are_told_apart_by_the_times_of_their_slices(tmp_path):
+    for n, start in enumerate((36000, 36009)):
+        series(tmp_path / "ct" / str(n), HU + 30 * n, lambda i, start=start: clock(start + 0.7 * i))
+    fails("differ in acquisition time: 8 and 8 slices", read_volume, tmp_path / "ct")
+    np.testing.assert_array_equal(content(tmp_path / "ct#2"), HU + 30)
+
+
 def test_steps_of_one_scan_stay_together(tmp_path):
     """Axial scanning: an acquisition for every two slices, a second apart."""
     series(tmp_path, HU, lambda i: {"AcquisitionNumber": 1 + i // 2, "AcquisitionTime": f"1000{i // 2:02d}"})
@@ -197,3 +204,202 @@ def test_steps_of_one_scan_stay_together(tmp_path):
 def test_acquisitions_without_times_are_not_joined(tmp_path):
     series(tmp_path, HU, lambda i: {"AcquisitionNumber": 1 + (i > 3)})
     fails("differ in acquisition: 4 and 4 slices", read_volume, tmp_path)
+
+
+TELLS = {
+    "acquisition": ({"AcquisitionNumber": 1}, {"AcquisitionNumber": 2}),
+    "acquisition time": ({"AcquisitionTime": "100000"}, {"AcquisitionTime": "100030"}),
+    "reconstruction kernel": ({"ConvolutionKernel": "Br38"}, {"ConvolutionKernel": ["Br59", "3"]}),
+    "description": ({"SeriesDescription": "arterial"}, {"SeriesDescription": "portal"}),
+    "contrast agent": ({}, {"ContrastBolusAgent": "agent"}),
+    "tube voltage": ({"KVP": 80}, {"KVP": 140}),
+    "slice thickness": ({"SliceThickness": 2.5}, {"SliceThickness": 5}),
+    "image type": ({}, {"ImageType": ["DERIVED", "PRIMARY", "AXIAL"]}),
+    "cardiac phase": ({"NominalPercentageOfCardiacPhase": 40}, {"NominalPercentageOfCardiacPhase": 70}),
+}
+
+
+@pytest.mark.parametrize("what", TELLS)
+def test_two_volumes_whose_slices_alternate_are_told_apart(tmp_path, what):
+    """An even stack, of which every second slice is another volume's."""
+    series(tmp_path / "ct", HU, lambda i: TELLS[what][i % 2])
+    fails(f"its slices differ in {what}: 4 and 4 slices; name one", read_volume, tmp_path / "ct")
+    read = sorted((content(tmp_path / f"ct#{n}") for n in (1, 2)), key=np.mean)
+    assert all(np.array_equal(one, HU[start::2]) for start, one in enumerate(read))
+
+
+@pytest.mark.parametrize("what", [what for what in TELLS if not what.startswith("acquisition")])
+def test_a_setting_that_changes_once_is_a_doubt(tmp_path, what):
+    series(tmp_path, HU, lambda i: TELLS[what][int(i > 2)])
+    reading = Reading()
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(read_volume(tmp_path, reading=reading)), HU)
+    assert reading.doubts == [f"its slices differ in {what} (3 and 5 slices): are they of one volume?"]
+
+
+def clock(seconds: float) -> dict[str, str]:
+    hours, rest = divmod(round(seconds) % 86400, 3600)
+    return {"AcquisitionTime": f"{hours:02d}{rest // 60:02d}{rest % 60:02d}.25"}
+
+
+@pytest.mark.parametrize(
+    ("times", "parts"),
+    [
+        ([0, 0, 0, 0, 100, 100, 100, 100], "4 and 4"),
+        ([100, 100, 100, 0, 0, 0, 0, 0], "5 and 3"),
+        ([0, 30, 2, 32, 4, 34, 6, 36], "4 and 4"),  # two sweeps, each with the time of every slice
+        ([0, 9, 2, 11, 4, 13, 6, 15], "4 and 4"),
+        ([0, 1, 2, 60, 4, 5, 6, 7], "7 and 1"),  # one slice was scanned again
+        ([0, 0, 40, 40, 40, 90, 90, 90], "2 and 3 and 3"),
+    ],
+)
+def test_a_pause_of_the_scanner_parts_what_has_one_number(tmp_path, times, parts):
+    series(tmp_path, HU, lambda i: clock(36000 + times[i]))
+    fails(f"differ in acquisition time: {parts} slices", read_volume, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [0.7 * i for i in range(8)],  # spiral, the time of every slice
+        [60 - 4 * i for i in range(8)],  # from the feet up
+        [0, 0, 3, 3, 6, 6, 9, 9],  # in steps
+        [0, 0, 1, 0, 1, 1, 2, 2],  # rounded
+        [86394 + 2 * i - 36000 for i in range(8)],  # over midnight
+        [0] * 8,
+    ],
+)
+def test_time_that_runs_along_the_body_is_one_scan(tmp_path, times):
+    series(tmp_path, HU, lambda i: clock(36000 + times[i]) | {"InstanceNumber": 48 - i})
+    reading = Reading()
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(read_volume(tmp_path, reading=reading)), HU)
+    assert not reading.doubts
+
+
+@pytest.mark.parametrize(
+    ("what", "one", "other"),
+    [("patient", {"PatientID": "Meier1"}, {"PatientID": "Huber2"}),
+     ("examination", {"StudyInstanceUID": "1.2.7"}, {"StudyInstanceUID": "1.2.8"})],
+)  # fmt: skip
+def test_two_persons_are_no_volume_whatever_the_series_is_called(tmp_path, what, one, other):
+    for uid in (None, "1.2.3.4"):
+        series(tmp_path / f"ct{uid}", HU, lambda i: one if i < 5 else other, SeriesInstanceUID=uid)
+        said = fails(f"its slices differ in {what}: 5 and 3 slices", read_volume, tmp_path / f"ct{uid}")
+        assert not {"Meier1", "Huber2", "1.2.7", "1.2.8"} & set(said.replace(str(tmp_path), "").split())
+
+
+def test_slices_of_which_some_have_no_time_are_doubtful(tmp_path):
+    series(tmp_path, HU, lambda i: clock(36000) if i > 1 else {})
+    reading = Reading()
+    read_volume(tmp_path, reading=reading)
+    assert reading.doubts == ["2 of its 8 slices tell no time: are they of one volume?"]
+
+
+# ---- what the header counts, numbers and measures, against the positions
+
+
+def doubts(folder) -> list[str]:
+    reading = Reading()
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(read_volume(folder, reading=reading)), HU)
+    return reading.doubts
+
+
+@pytest.mark.parametrize(
+    ("each", "said"),
+    [
+        (lambda i: {"ImagesInAcquisition": 40}, "its header counts more pictures than the 8 that are here"),
+        (lambda i: {"AcquisitionNumber": 1 + i // 4, "AcquisitionTime": "100000", "ImagesInAcquisition": 4 + i // 4},
+         "its header counts more pictures than the 8"),
+        (lambda i: {"InstanceNumber": 1 + 2 * i}, "the numbers of its 8 slices leave some out"),
+        (lambda i: {"InstanceNumber": 90 - 3 * i}, "the numbers of its 8 slices leave some out"),
+        (lambda i: {"InstanceNumber": 1 + i + (i > 3)}, "the numbers of its 8 slices leave some out"),
+        (lambda i: {"SliceThickness": 1.25}, "slices of 1.25 mm every 2.5 mm: was the series thinned"),
+        (lambda i: {"GantryDetectorTilt": 12}, "tilted by 12.0 degrees as its header says, by 0.0 as its positions"),
+        (lambda i: {"SliceLocation": 3 * i}, None),
+        (lambda i: {"SliceLocation": (0, 2.5, 5, 10, 7.5, 12.5, 15, 17.5)[i]}, "in another order by SliceLocation"),
+        (lambda i: {"SliceLocation": i + 1}, "by their positions, 1 mm by SliceLocation: does it count them"),
+        (lambda i: {"SpacingBetweenSlices": 1.25, "ImageType": ["DERIVED", "SECONDARY"]},
+         "2.5 mm apart by their positions, 1.25 mm by SpacingBetweenSlices: was it thinned"),
+        (lambda i: {"SliceLocation": 5 * i, "ImageType": ["DERIVED", "SECONDARY"]}, "5 mm by SliceLocation: was it"),
+    ],
+)  # fmt: skip
+def test_a_header_that_knows_of_more_slices_is_doubted_or_refused(tmp_path, each, said):
+    series(tmp_path, HU, each)
+    if said is None:
+        fails("2.5 mm apart by their positions, 3 mm by SliceLocation; .* one is wrong", read_volume, tmp_path)
+    else:
+        found = doubts(tmp_path)
+        assert len(found) == 1
+        assert said in found[0]
+
+
+@pytest.mark.parametrize(
+    ("each", "said"),
+    [
+        (lambda i: {"SliceLocation": 5 * i}, "2.5 mm apart by their positions, 5 mm by SliceLocation"),
+        (lambda i: {"SliceLocation": 40 - 1.25 * i}, "2.5 mm apart by their positions, 1.25 mm by SliceLocation"),
+        (lambda i: {"SliceLocation": 2.5 * (i + 3 * (i > 4))},
+         "2.5 mm apart by their positions, 10 mm by SliceLocation between 5 and 6 of 8"),
+        (lambda i: {"SpacingBetweenSlices": 1.25}, "2.5 mm apart by their positions, 1.25 mm by SpacingBetweenSlices"),
+        (lambda i: {"SpacingBetweenSlices": -5}, "2.5 mm apart by their positions, 5 mm by SpacingBetweenSlices"),
+        (lambda i: {"InstanceNumber": 1 + 2 * i, "SpacingBetweenSlices": 1.25}, "1.25 mm by SpacingBetweenSlices"),
+    ],
+)  # fmt: skip
+def test_two_statements_of_distance_that_differ_refuse_with_both(tmp_path, each, said):
+    series(tmp_path, HU, each)
+    fails(said, read_volume, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "each",
+    [
+        lambda i: {"InstanceNumber": 41 + i, "ImagesInAcquisition": 8},  # the second phase of a series
+        lambda i: {"InstanceNumber": 8 - i},
+        lambda i: {"InstanceNumber": 1},
+        lambda i: {"InstanceNumber": (3, 1, 4, 15, 9, 2, 6, 5)[i]},  # of an anonymizer
+        lambda i: {"ImagesInAcquisition": 4, "AcquisitionNumber": 1 + i // 4, "AcquisitionTime": "100000"},  # each
+        lambda i: {"ImagesInAcquisition": 8, "AcquisitionNumber": 1 + i // 4, "AcquisitionTime": "100000"},  # of all
+        lambda i: {"ImagesInAcquisition": 1},
+        lambda i: {"SliceLocation": 700.4 - 2.5 * i},
+        lambda i: {"SliceLocation": round(2.5 * i + 0.26)},
+        lambda i: {"SliceLocation": (0, 0, 1, 2, 2, 3, 4, 4)[i], "z": 0.625 * i},
+        lambda i: {"SliceLocation": 0},
+        lambda i: {"SpacingBetweenSlices": 0},
+        lambda i: {"SpacingBetweenSlices": -2.5},
+        lambda i: {"SpacingBetweenSlices": 1.25, "SliceThickness": 1.25 + 0.05},  # a gap
+        lambda i: {"SliceThickness": 5},
+    ],
+)
+def test_what_scanners_write_of_slices_is_no_contradiction(tmp_path, each):
+    series(tmp_path, HU, each)
+    assert not doubts(tmp_path)
+
+
+def test_volumes_of_one_series_share_its_numbers(tmp_path):
+    """Phases whose pictures are numbered in turn: each alone leaves out the other's."""
+    for n in range(2):
+        series(tmp_path / "ct" / str(n), HU + n, lambda i, n=n: {"InstanceNumber": 1 + 2 * i + n}, AcquisitionNumber=n)
+    reading = Reading()
+    read_volume(tmp_path / "ct#1", reading=reading)
+    assert not reading.doubts
+    shutil.rmtree(tmp_path / "ct" / "1")
+    read_volume(tmp_path / "ct", reading=reading)
+    assert len(reading.doubts) == 1
+
+
+def test_what_begins_above_one_and_gaps_between_slices_are_said(tmp_path):
+    series(tmp_path, HU, lambda i: {"InstanceNumber": 5 + i, "SpacingBetweenSlices": 0.5, "SliceThickness": 2})
+    reading = Reading()
+    read_volume(tmp_path, reading=reading)
+    assert reading.assumed == [
+        "the numbers of its slices begin above 1: taken as all there are",
+        "SpacingBetweenSlices is 0.5 mm: taken as the gap between slices of 2 mm",
+        "slices of 2 mm every 2.5 mm: what lies between them is not pictured",
+    ]
+
+
+def test_the_distance_that_itk_writes_whatever_it_is_says_nothing(tmp_path):
+    for file in series(tmp_path, HU, SpacingBetweenSlices=1):
+        made = pydicom.dcmread(file)
+        made.file_meta.ImplementationVersionName = "GDCM 3.0.24"
+        made.save_as(file)
+    assert not doubts(tmp_path)

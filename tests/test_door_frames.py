@@ -1,5 +1,7 @@
 """Frames of DICOM: Hounsfield units slice by slice, multi-frame files, rounded positions, tilted gantries."""
 
+import re
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -55,11 +57,25 @@ def test_phases_in_one_file_are_not_one_volume(tmp_path, alone):
     twice = np.concatenate([HU, HU + 40]) + 1024
     each = {i: {"position": SPACING[0] * (i % 8), "acquisition": 1 + i // 8} for i in range(16)}
     file = multi_frame(tmp_path / "ct" / "one.dcm", twice.astype(np.uint16), range(16), each.__getitem__)
-    fails(
-        "16 frames at 8 places: several phases|differ in acquisition: 8 and 8",
-        read_volume,
-        file if alone else file.parent,
-    )
+    fails("differ in acquisition: 8 and 8 slices", read_volume, file if alone else file.parent)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize(
+    ("each", "what"),
+    [
+        (lambda i: {"acquisition": 1 + i % 2}, "acquisition"),
+        (lambda i: {"acquisition": 1 + (i > 3)}, "acquisition"),
+        (lambda i: {"kernel": ("Br38", "Br59")[i % 2]}, "reconstruction kernel"),
+        (lambda i: {"time": f"2020010110{i % 2:02d}00"}, "acquisition time"),
+        (lambda i: {"time": f"2020010110{i // 4:02d}00"}, "acquisition time"),
+    ],
+)
+def test_an_even_stack_in_one_file_may_be_two(tmp_path, alone, each, what):
+    file = multi_frame(tmp_path / "ct" / "one.dcm", (HU + 1024).astype(np.uint16), range(8), each)
+    said = fails(f"its slices differ in {what}: 4 and 4 slices", read_volume, file if alone else file.parent)
+    assert said.endswith("; give one phase a file") == alone
+    assert read_volume(tmp_path / "ct#2").GetDepth() == 4
 
 
 def test_one_frame_is_no_volume(tmp_path):
@@ -154,6 +170,52 @@ def test_rescale_that_says_nothing(tmp_path):
     assert any("no rescale in the header" in line for line in reading.assumed)
     series(tmp_path / "zero", HU, RescaleSlope=0)
     fails("rescale slope 0 with intercept -1024", read_volume, tmp_path / "zero")
+
+
+@pytest.mark.parametrize("unit", ["MGML", "Z_EFF", "HU_MOD", "PCT", "Meier 1950"])
+def test_values_in_another_unit_refuse(tmp_path, unit):
+    series(tmp_path / "ct", HU, RescaleType=unit)
+    shown = "another unit" if "Meier" in unit else unit
+    said = fails(f"values in {shown} by its RescaleType, no Hounsfield units", read_volume, tmp_path / "ct")
+    assert "Meier" not in said
+    file = multi_frame(tmp_path / "one.dcm", (HU + 1024).astype(np.uint16), range(8), lambda i: {"unit": unit})
+    fails(f"values in {shown} by its RescaleType", read_volume, file)
+
+
+@pytest.mark.parametrize("unit", ["HU", "US", "hu ", "", None, "Hounsfield"])
+def test_words_for_hounsfield_units(tmp_path, unit):
+    series(tmp_path, HU, RescaleType=unit)
+    reading = Reading()
+    np.testing.assert_array_equal(content(tmp_path, reading), HU)
+    assert not reading.doubts
+
+
+@pytest.mark.parametrize("unit", [None, "US", "HU"])
+@pytest.mark.parametrize("kind", [["DERIVED", "SECONDARY", "IODINE"], ["DERIVED", "PRIMARY", "VOLUME", "MAT_SPECIFIC"]])
+def test_a_map_of_a_material_is_doubtful_whatever_unit_it_claims(tmp_path, unit, kind):
+    series(tmp_path, (0.3 * HU).astype(int), ImageType=kind, RescaleType=unit)
+    reading = Reading()
+    read_volume(tmp_path, reading=reading)
+    assert [line[:39] for line in reading.doubts] == ["a map of a material or of blood flow by"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda hu: -hu, "of it above 900 HU: inverted or shifted"),
+        (lambda hu: 0.5 * hu - 512, "HU in the middle of all above -500 HU, where soft tissue should be"),
+        (lambda hu: 2 * hu + 1024, "inverted or shifted|soft tissue should be"),
+        (lambda hu: hu + 1024, "none below 0|inverted or shifted"),
+    ],
+)
+def test_values_that_are_inverted_scaled_or_shifted_are_doubtful(tmp_path, change, said):
+    hu = hounsfield((8, 40, 48)).astype(float)
+    hu[:, :, :10] = -1000
+    series(tmp_path, np.rint(change(hu)).astype(int), RescaleSlope=1)
+    reading = Reading()
+    read_volume(tmp_path, reading=reading)
+    assert len(reading.doubts) == 1
+    assert re.search(said, reading.doubts[0])
 
 
 @pytest.mark.parametrize("what", ["window", "bits", "network", "offset"])

@@ -152,6 +152,93 @@ def test_a_lost_geometry_is_doubtful(tmp_path):
         assert ["lost its geometry" in line for line in reading.doubts] == [True]
 
 
+# ---- formats that NIfTI's rules do not reach
+
+
+NRRD = "NRRD0004\ntype: int16\ndimension: 3\nsizes: 24 20 8\nendian: little\nencoding: raw\n"
+META = "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\n"
+SPACE = "space: left-posterior-superior\n"
+AXES = "space directions: (0.7,0,0) (0,0.8,0) (0,0,2.5)\nspace origin: (-11,-22,-33)\n"
+MATRIX = "TransformMatrix = 1 0 0 0 1 0 0 0 1\n"
+OFFSET = "Offset = -11 -22 -33\n"
+
+
+def plain(folder, told: str):
+    """An NRRD or MetaImage file whose header says `told` of its geometry."""
+    nrrd = "space" in told or "spacings" in told
+    end = "\n" if nrrd else "DimSize = 24 20 8\nElementType = MET_SHORT\nElementDataFile = LOCAL\n"
+    file = folder / ("ct.nrrd" if nrrd else "ct.mha")
+    file.write_bytes(((NRRD if nrrd else META) + told + end).encode() + HU.tobytes())
+    return file
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        (SPACE + AXES.replace("(0,0,2.5)", "(0.9,0,2.3)"), "its axes are not at right angles"),
+        ("ElementSpacing = 0.7 0.8 2.5\nTransformMatrix = 1 0 0 0 1 0 0.34 0 0.94\n" + OFFSET, "not at right angles"),
+        ("ElementSpacing = 0.7 0.8 2.5\nTransformMatrix = 2 0 0 0 2 0 0 0 2\n" + OFFSET,
+         "voxels of 0.7 x 0.8 x 2.5 mm by its spacing, of 1.4 x 1.6 x 5 mm by its axes"),
+        (MATRIX + OFFSET, "tells no size of a voxel"),
+        ("space dimension: 3\nspace origin: (1,2,3)\n", "tells no size of a voxel"),
+        (SPACE + 'space units: "cm" "cm" "cm"\n' + AXES, "in another unit than mm"),
+        (MATRIX + OFFSET + "ElementSpacing = 0.7 0.8 2.5\nDistanceUnits = um\n", "in another unit than mm"),
+    ],
+)  # fmt: skip
+def test_other_formats_keep_the_same_rules(tmp_path, told, message):
+    fails(message, read_volume, plain(tmp_path, told))
+
+
+@pytest.mark.parametrize(
+    ("told", "assumed"),
+    [
+        (SPACE + 'space units: "mm" "mm" "mm"\n' + AXES, []),
+        (MATRIX + OFFSET + "ElementSpacing = 0.7 0.8 2.5\n", []),
+        ("space dimension: 3\n" + AXES, ["does not tie its axes"]),
+        ("space: scanner-xyz\n" + AXES, ["does not tie its axes"]),
+        (SPACE + AXES.splitlines()[0] + "\n", ["tells no place of the first voxel"]),
+        ("spacings: 0.7 0.8 2.5\n", ["tells no orientation", "tells no place of the first voxel"]),
+        ("ElementSpacing = 0.7 0.8 2.5\n" + OFFSET, ["tells no orientation"]),
+    ],
+)
+def test_what_other_formats_leave_open_is_said(tmp_path, told, assumed):
+    reading = Reading()
+    image = read_volume(plain(tmp_path, told), reading=reading)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), HU)
+    assert image.GetSpacing() == pytest.approx(SPACING[::-1])
+    assert len(reading.assumed) == len(assumed)
+    assert all(part in line for part, line in zip(assumed, reading.assumed, strict=True))
+    assert not reading.doubts
+
+
+@pytest.mark.parametrize("suffix", ["tif", "vtk", "gipl", "mrc"])
+def test_formats_that_do_not_tell_how_voxels_lie_refuse(tmp_path, suffix):
+    sitk.WriteImage(sitk.GetImageFromArray(HU), tmp_path / f"ct.{suffix}")
+    fails("its format does not tell how voxels lie", read_volume, tmp_path / f"ct.{suffix}")
+
+
+@pytest.mark.parametrize("end", ["hdr", "img"])
+def test_a_nifti_of_two_files_keeps_the_rules_of_one(tmp_path, end):
+    image = sitk.GetImageFromArray(HU)
+    image.SetSpacing(SPACING[::-1])
+    image.SetOrigin((-11, -22, -33))
+    sitk.WriteImage(image, tmp_path / "ct.img")
+    same(tmp_path / f"ct.{end}")
+    head = bytearray((tmp_path / "ct.hdr").read_bytes())
+    at = {"qoffset": 268, "magic": 344}
+    (tmp_path / "ct.hdr").write_bytes(head[: at["qoffset"]] + struct.pack("<3f", 11, 22, -30) + head[280:])
+    fails("qform and sform lie 3.0 mm apart", read_volume, tmp_path / f"ct.{end}")
+    (tmp_path / "ct.hdr").write_bytes(head[: at["magic"]] + bytes(4))
+    fails("an Analyze file does not tell which side is left", read_volume, tmp_path / f"ct.{end}")
+    (tmp_path / ("ct.hdr" if end == "img" else "ct.img")).unlink()
+    fails("two files, .hdr and .img, of one name; one of them is missing", read_volume, tmp_path / f"ct.{end}")
+
+
+def test_a_nifti_that_tells_no_size_of_a_voxel_refuses(tmp_path):
+    empty = nifti(tmp_path / "ct.nii", sform=None, pixdim=(1, 0, 0, 0, 0, 0, 0, 0))
+    fails("tells no size of a voxel", read_volume, empty)
+
+
 def test_a_small_file_that_unpacks_to_much_is_read_no_further_than_its_header_says(tmp_path, monkeypatch):
     whole = gzip.decompress(nifti(tmp_path / "ct.nii.gz").read_bytes())
     (tmp_path / "bomb.nii.gz").write_bytes(gzip.compress(whole + bytes(2**26), 1))

@@ -65,6 +65,24 @@ def test_mct_ltdiag(tmp_path, capfd):
     assert [lesions.classes[label] for label in sorted(set(lesions.label))] == ["HCC", "HEM"]
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"ID\ttype\n230218a1\tHCC\n\xff\xfe", "no table of text"),
+        (b"ID\ttype\n230218a1\n", "row 2: ID and type must be a name and one of HCC"),
+        (b"ID\ttype\n230218a1\tMeier\n", "row 2: ID and type must be"),
+        (b"ID\ttype\n230218a1\tHCC\n../Meier\tHCC\n", "row 3: ID and type must be"),
+        (b"ID\ttype\n" + b"x" * 200_000 + b"\tHCC\n", "no table of text"),
+        (b"ID\tkind\n230218a1\tHCC\n", "no columns ID and type"),
+    ],
+)
+def test_a_damaged_table_of_mct_ltdiag_is_one_line_and_no_name(tmp_path, content, said):
+    (tmp_path / "meta_info_patient.tab").write_bytes(content)
+    with pytest.raises(InputError, match=said) as caught:
+        published("mct-ltdiag", tmp_path, tmp_path, b"")
+    assert "Meier" not in str(caught.value)
+
+
 def test_waw_tace(tmp_path, capfd):
     root = tmp_path / "tree"
     waw(root, "10", (0, 1, 2, 3), {"1": (0, 1, 2, 3), "2": (1, 2)})
@@ -130,9 +148,9 @@ def test_another_folder_is_told(tmp_path, name, said):
         published(name, tmp_path, tmp_path, bytes(32))
 
 
-def test_a_type_that_is_not_known_is_named(tmp_path):
+def test_a_type_that_is_not_known_is_told_by_its_row(tmp_path):
     (tmp_path / "meta_info_patient.csv").write_text("ID,type\n1,FNH\n")
-    with pytest.raises(InputError, match="type 'FNH' is none of HCC, ICC, CRLM, BCLM, HH"):
+    with pytest.raises(InputError, match="row 2: ID and type must be a name and one of HCC, ICC, CRLM, BCLM, HH"):
         published("mct-ltdiag", tmp_path, tmp_path, bytes(32))
     (tmp_path / "meta_info_patient.csv").write_text("case,type\n1,FNH\n")
     with pytest.raises(InputError, match="no columns ID and type"):

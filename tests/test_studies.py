@@ -97,6 +97,14 @@ def test_written_dicom_is_ct_of_nobody(dicom):
     assert len(set(uids)) == len(uids) == 12
 
 
+def test_written_dicom_tells_one_distance_of_slices_even_after_a_file_was_read(dicom, tmp_path, study):
+    """From then on ITK overwrites what a picture in 2D says of it."""
+    sitk.ReadImage(dicom / "0003.dcm")
+    written = write_study(study, tmp_path / "again", "dicom")["PV"]
+    told = {sitk.ReadImage(file).GetMetaData("0018|0088").strip() for file in written.iterdir()}
+    assert told == {f"{study.spacing[0]:g}"}
+
+
 def test_writing_dicom_leaves_the_locale_as_it_was(tmp_path, study):
     try:
         locale.setlocale(locale.LC_CTYPE, "C.UTF-8")

@@ -230,7 +230,7 @@ def _write_series(image: sitk.Image, folder: Path, shared: Mapping[str, str]) ->
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
     for z in range(image.GetDepth()):
-        picture = image[:, :, z]
+        picture = image[:, :, z : z + 1]  # of one slice: of a picture in 2D, ITK writes a distance of 1 mm
         position = "\\".join(f"{mm:.10g}" for mm in image.TransformIndexToPhysicalPoint((0, 0, z)))
         own = {"0008|0018": _uid(), "0020|0013": str(z + 1), "0020|0032": position}
         for tag, text in {**tags, **shared, **own}.items():

@@ -54,7 +54,12 @@ class Frame:
     axes: np.ndarray | None  # (2, 3) unit vectors along a row and along a column
     spacing: np.ndarray | None  # (2,) mm between rows, between columns
     thickness: float | None  # mm between slices or of one, as the header says
+    between: float | None  # mm between slices, as the header says; some write the gap from one to the next
+    location: float | None  # mm along some axis, from somewhere
+    number: int | None  # of the picture in its series, or of the frame in its stack
+    counted: int | None  # pictures of its acquisition, as the header says
     rescale: tuple[float, float] | None  # slope, intercept
+    unit: str  # of the rescaled values, by the header
     padding: tuple[int, int] | None  # stored values, ends included
     tilt: float  # degrees, of the gantry
     tags: dict[str, str]  # by which frames are sorted; never shown
@@ -230,6 +235,10 @@ def _frame(file: Path, header: Dataset, index: int) -> Frame:
         found = numbers(name, 1)
         return None if found is None else float(found[0])
 
+    def whole(name: str) -> int | None:
+        found = number(name)
+        return int(found) if found is not None and found == int(found) else None
+
     axes, spacing = numbers("ImageOrientationPatient", 6), numbers("PixelSpacing", 2)
     if axes is not None and np.abs(axes.reshape(2, 3) @ axes.reshape(2, 3).T - np.eye(2)).max() > 0.01:
         axes = None  # zeros, or no right angle
@@ -243,9 +252,15 @@ def _frame(file: Path, header: Dataset, index: int) -> Frame:
         "frame of reference": value("FrameOfReferenceUID"),
         "acquisition": value("FrameAcquisitionNumber") or value("AcquisitionNumber"),
         "temporal position": value("TemporalPositionIndex") or value("TemporalPositionIdentifier"),
+        "cardiac phase": value("NominalPercentageOfCardiacPhase"),
         "reconstruction kernel": value("ConvolutionKernel"),
         "image type": kind,
+        "slice thickness": number("SliceThickness"),
+        "tube voltage": number("KVP"),
+        "contrast agent": header.get("ContrastBolusAgent"),
+        "description": header.get("SeriesDescription"),
         "acquisition time": time,
+        "acquisition date": header.get("AcquisitionDate"),
     }
     tags = {name: str(text if text is not None else "").strip() for name, text in tags.items()}
     identity = [header.get(n) for n in ("PatientID", "StudyInstanceUID")]
@@ -257,7 +272,12 @@ def _frame(file: Path, header: Dataset, index: int) -> Frame:
         axes=None if axes is None else axes.reshape(2, 3),
         spacing=spacing if spacing is not None and (spacing > 0).all() else None,
         thickness=number("SpacingBetweenSlices") or number("SliceThickness"),
+        between=None if _is_of_itk(header) and number("SpacingBetweenSlices") == 1 else number("SpacingBetweenSlices"),
+        location=number("SliceLocation"),
+        number=whole("InStackPositionNumber" if groups else "InstanceNumber"),
+        counted=whole("ImagesInAcquisition"),
         rescale=None if slope is None and intercept is None else (1.0 if slope is None else slope, intercept or 0.0),
+        unit=str(value("RescaleType") or "").strip().upper(),
         padding=None if padding is None else tuple(sorted((int(padding), int(padding if limit is None else limit)))),
         tilt=number("GantryDetectorTilt") or 0.0,
         tags=tags,
@@ -270,6 +290,12 @@ def _frame(file: Path, header: Dataset, index: int) -> Frame:
             date=str(header.get("AcquisitionDate") or header.get("StudyDate") or ""),
         ),
     )
+
+
+def _is_of_itk(header: Dataset) -> bool:
+    """Whether ITK wrote a file, through GDCM: of a picture that it holds in 2D it writes a distance of 1 mm."""
+    information = header.file_meta if "file_meta" in header.__dict__ else {}
+    return str(information.get("ImplementationVersionName") or "").startswith("GDCM")
 
 
 def _seconds(time: str) -> float | None:

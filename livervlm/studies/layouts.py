@@ -52,14 +52,7 @@ def mct_ltdiag(root: Path, home: Path) -> Table:
     table = next((root / f"meta_info_patient.{end}" for end in ("tab", "csv") if _there(root, end)), None)
     if table is None:
         raise InputError(f"{root}: no meta_info_patient.tab in it; it names each patient's class")
-    lines = table.read_text(encoding="utf-8-sig").splitlines()
-    kinds = {}
-    for line in csv.DictReader(lines, delimiter="\t" if table.suffix == ".tab" else ","):
-        if not {"ID", "type"} <= line.keys():
-            raise InputError(f"{table}: no columns ID and type")
-        kinds[line["ID"].strip().strip('"')] = line["type"].strip().strip('"')
-    if unknown := sorted(set(kinds.values()) - set(MCT_KINDS)):
-        raise InputError(f"{table}: type {unknown[0]!r} is none of {', '.join(MCT_KINDS)}")
+    kinds = _kinds(table)
     rows, left_out = [], Counter()
     for patient, kind in kinds.items():
         scans = {phase: root / patient / "NIFTI" / f"{name}.nii.gz" for phase, name in MCT_PHASES.items()}
@@ -73,6 +66,23 @@ def mct_ltdiag(root: Path, home: Path) -> Table:
         files = {**scans, **({"mask_PV": mask} if mask else {})}
         rows.append(row | {column: relative(path, home) for column, path in files.items()})
     return _table(rows, left_out, root)
+
+
+def _kinds(table: Path) -> dict[str, str]:
+    """The class of each patient.  An error shows no cell: where columns are shifted it may be a name."""
+    delimiter, kinds = "\t" if table.suffix == ".tab" else ",", {}
+    try:
+        lines = list(csv.DictReader(table.read_text(encoding="utf-8-sig").splitlines(), delimiter=delimiter))
+    except (UnicodeDecodeError, csv.Error):
+        raise InputError(f"{table}: no table of text; unpack or download it again") from None
+    for number, line in enumerate(lines, start=2):
+        if not {"ID", "type"} <= line.keys():
+            raise InputError(f"{table}: no columns ID and type")
+        patient, kind = ((line[name] or "").strip().strip('"') for name in ("ID", "type"))
+        if kind not in MCT_KINDS or not re.fullmatch(r"[\w-]+", patient):
+            raise InputError(f"{table} row {number}: ID and type must be a name and one of {', '.join(MCT_KINDS)}")
+        kinds[patient] = kind
+    return kinds
 
 
 def _there(root: Path, end: str) -> bool:

@@ -5,6 +5,7 @@ reader that picks one is wrong half of the time, so here they must agree.
 """
 
 import gzip
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from .reading import Reading, check_bytes, sitk
-from .stack import as_image
+from .stack import as_image, right_angles
 
 TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 UNITS = {1: 1000.0, 2: 1.0, 3: 0.001}  # mm in a metre, a millimetre, a micrometre
@@ -27,7 +28,7 @@ FIELDS = {  # of each version: offset and format
         "quaternion": (352, "3d"), "qoffset": (376, "3d"), "rows": (400, "12d")},
 }  # fmt: skip
 LENGTHS = {348: 1, 540: 2}  # bytes of a header -> version
-SKEW = 0.005  # how far axes may be from right angles
+PAIR = re.compile(r"(.+)\.(hdr|img)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,17 @@ class Header:
 
 def is_nifti(path: Path) -> bool:
     """By name; what its content is decides only how it is read."""
-    return path.name.lower().endswith((".nii", ".nii.gz"))
+    return path.name.lower().endswith((".nii", ".nii.gz")) or bool(PAIR.fullmatch(path.name))
 
 
 def read_nifti(path: Path, reading: Reading) -> sitk.Image:
     """The volume with its own values, rescaled where the header says so; raises `EOFError` where it is cut short."""
-    with _unpacked(path) as file:
+    heads, voxels_of = _two_files(path)
+    with _unpacked(heads) as file:
         header, shape = _begin(file)
+        if heads != voxels_of:
+            _check_pair(file)
+    with _unpacked(voxels_of) as file:
         kind = np.dtype(header.order + TYPES[header.datatype])
         voxels = int(np.prod(shape))
         check_bytes(voxels, kind.itemsize)
@@ -77,6 +82,25 @@ def nifti_grid(path: Path) -> tuple[np.dtype, tuple[int, int, int], np.ndarray, 
     with _unpacked(path) as file:
         header, shape = _begin(file)
     return np.dtype(TYPES[header.datatype]), shape, *_geometry(header, shape, Reading())
+
+
+def _two_files(path: Path) -> tuple[Path, Path]:
+    """The file of the header and that of the voxels, which are two for NAME.hdr and NAME.img."""
+    pair = PAIR.fullmatch(path.name)
+    if not pair:
+        return path, path
+    beside = [one for one in path.parent.iterdir() if (of := PAIR.fullmatch(one.name)) and of[1] == pair[1]]
+    found = {PAIR.fullmatch(one.name)[2].lower(): one for one in beside}
+    if len(found) < 2:
+        raise InputError("a header and its voxels are two files, .hdr and .img, of one name; one of them is missing")
+    return found["hdr"], found["img"]
+
+
+def _check_pair(file: BinaryIO) -> None:
+    file.seek(0)
+    head = file.read(348)
+    if head[344:347] != b"ni1" and head[4:7] != b"ni2":
+        raise InputError("an Analyze file does not tell which side is left; export it as NIfTI from the original")
 
 
 def _unpacked(path: Path) -> BinaryIO:
@@ -141,11 +165,13 @@ def _geometry(header: Header, shape: tuple, reading: Reading) -> tuple[np.ndarra
     if header.qform > 0:
         told["qform"] = _qform(header)
     sizes = np.abs(header.pixdim[1:4])
+    if not told and not (sizes > 0).all():
+        raise InputError("its header tells no size of a voxel; write it, or take it from the original")
     if not told:
         reading.assume(
             "the header tells no orientation (qform and sform 0): taken as left to right, back to front, feet up"
         )
-        told["pixel sizes"] = np.column_stack([np.diag(np.where(sizes > 0, sizes, 1)), np.zeros(3)])
+        told["pixel sizes"] = np.column_stack([np.diag(sizes), np.zeros(3)])
     for name, matrix in told.items():
         lengths = np.linalg.norm(matrix[:, :3], axis=0)
         if not np.isfinite(matrix).all() or (lengths < 1e-6).any():
@@ -165,19 +191,7 @@ def _geometry(header: Header, shape: tuple, reading: Reading) -> tuple[np.ndarra
             )
     matrix = next(iter(told.values())) * scale
     lps = np.diag([-1.0, -1.0, 1.0]) @ matrix
-    return _right_angles(lps[:, :3], reading), lps[:, 3]
-
-
-def _right_angles(matrix: np.ndarray, reading: Reading) -> np.ndarray:
-    """The nearest matrix with axes at right angles, which is what rounding leaves of one."""
-    lengths = np.linalg.norm(matrix, axis=0)
-    left, _, right = np.linalg.svd(matrix / lengths)
-    skew = np.abs(matrix / lengths - left @ right).max()
-    if skew > SKEW:
-        raise InputError(f"its axes are not at right angles ({skew:.3f} off); resample it upright (dcm2niix does)")
-    if skew > 1e-4:
-        reading.assume(f"axes {skew:.4f} off right angles: taken as at right angles")
-    return left @ right * lengths
+    return right_angles(lps[:, :3], reading), lps[:, 3]
 
 
 def _qform(header: Header) -> np.ndarray:

@@ -3,9 +3,8 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,8 @@ from pydicom import Dataset
 from pydicom.uid import UID
 
 from ..base.errors import InputError
-from .frames import Frame, forget, frames_of, kept_values, read_header
+from .frames import Frame, frames_of, read_header
+from .parts import Series, along, counted, parted, place
 from .reading import DAMAGED, Reading
 
 CT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")  # PS3.4, B.5
@@ -22,15 +22,6 @@ SLICE_NAMES = (".dcm", ".dicom", ".ima")
 POINTERS = (b"version https://git-lfs", b"/annex/objects", b"../.git/annex")
 MODALITIES = ("MR", "PT", "NM", "US", "CR", "DX", "MG", "XA", "SEG", "RTSTRUCT", "RTDOSE", "SR", "OT", "SC")
 NAME_ONE = "name one, as FOLDER#1 for the first in time"
-APART = 8.0  # seconds between acquisitions that are not steps of one scan
-
-
-@dataclass(eq=False)
-class Series:
-    """Frames that belong to one volume, in no order yet."""
-
-    frames: list[Frame]
-    why: str = ""  # what sets it apart from the rest of its series, where the series has several
 
 
 @dataclass(eq=False)
@@ -104,7 +95,7 @@ def sort_files(files: Iterable[Path], found: Sorted) -> Sorted:
             found.lost += 1
         else:
             found.left_out["other file"] += 1
-    found.series = _without_localizers(_split(frames, found.left_out), found.left_out)
+    found.series = _without_localizers(parted(frames, found.left_out), found.left_out)
     return found
 
 
@@ -122,7 +113,7 @@ def in_order(series: Iterable[Series]) -> list[Series]:
         first = min((str(frame.file), frame.index) for frame in one.frames)
         return one.frames[0].source.date, min(seconds, default=np.inf), first
 
-    return sorted((one for one in series if len(set(map(_place, one.frames))) > 1), key=when)
+    return sorted((one for one in series if len(set(map(place, one.frames))) > 1), key=when)
 
 
 def the_series(folder: Path, reading: Reading, number: int | None = None) -> list[Frame]:
@@ -147,23 +138,67 @@ def the_series(folder: Path, reading: Reading, number: int | None = None) -> lis
         if pictures:
             raise InputError(f"modality {modality(pictures[0])} is not CT; give a CT series, in Hounsfield units")
         raise InputError("no DICOM image in this folder")
+    pictures = [frame for series in found.series for frame in series.frames]
     if number is not None:
         several = in_order(found.series)
         if number > len(several):
             raise InputError(f"series {number} was asked for; the folder has {len(several)}")
         reading.assume(f"series {number} of the {len(several)} in its folder, in the order of time")
         found.series = [several[number - 1]]
+    frames = _only(found, reading, f"{NAME_ONE}, or move what is no slice elsewhere")
+    _tell_missing(frames, pictures, reading)
+    return frames
+
+
+def the_file(path: Path, header: Dataset, reading: Reading) -> list[Frame]:
+    """The frames of the one CT volume in a file of DICOM."""
+    found = Sorted()
+    found.series = parted(frames_of(path, header), found.left_out)
+    frames = _only(found, reading, "give one phase a file")
+    _tell_missing(frames, frames, reading)
+    return frames
+
+
+def _only(found: Sorted, reading: Reading, remedy: str) -> list[Frame]:
     if len(found.series) > 1:
-        counts = " and ".join(str(len(series.frames)) for series in found.series)
+        counts = counted(len(series.frames) for series in found.series)
         if len({series.frames[0].tags["series"] for series in found.series}) > 1:
             raise InputError(f"{len(found.series)} DICOM series, of {counts} slices; {NAME_ONE}")
-        raise InputError(
-            f"its slices differ in {found.series[0].why}: {counts} slices; {NAME_ONE}, or move what is no slice "
-            "elsewhere"
-        )
+        raise InputError(f"its slices differ in {found.series[0].why}: {counts} slices; {remedy}")
     for kind, count in sorted(found.left_out.items()):
         reading.leave_out(f"{count} x {kind}")
     return found.series[0].frames
+
+
+def _tell_missing(frames: list[Frame], pictures: Iterable[Frame], reading: Reading) -> None:
+    """What the numbers of a series' pictures, and their count in the header, say of pictures that are not here.
+
+    pictures: all that are, of other volumes of the series, too: these may share its numbers.  A line shows no number of
+    the header, which may hold anything.
+    """
+    of_series = [frame for frame in pictures if frame.tags["series"] == frames[0].tags["series"]]
+    counts: dict[str, int] = {}  # by the acquisition; some write that of all their acquisitions
+    for frame in of_series:
+        acquisition = frame.tags["acquisition"]
+        counts[acquisition] = max(counts.get(acquisition, 0), frame.counted or 0)
+    told = max(counts.values())
+    told = told if told >= len(of_series) else sum(counts.values())
+    if told > len(of_series):
+        reading.doubt(
+            f"its header counts more pictures than the {len(of_series)} that are here: was the series cut short or "
+            "thinned, or are the others of another reconstruction?"
+        )
+    known = {frame.number for frame in of_series}
+    if None in known or any(frame.position is None or frame.axes is None for frame in frames):
+        return
+    steps = np.diff([frame.number for frame in along(frames)])
+    first, last = min(frame.number for frame in frames), max(frame.number for frame in frames)
+    if (steps > 0).all() or (steps < 0).all():  # else they do not count slices
+        missing = last - first + 1 - sum(first <= number <= last for number in known)
+        if missing:
+            reading.doubt(f"the numbers of its {len(frames)} slices leave some out: was the series thinned?")
+        if min(known) > 1:
+            reading.assume("the numbers of its slices begin above 1: taken as all there are")
 
 
 def modality(header: Dataset) -> str:
@@ -204,87 +239,6 @@ def _is_lost_slice(file: Path, shapes: set[str]) -> bool:
 def kind_name(kind: str) -> str:
     name = UID(kind).name
     return "DICOM object of unknown kind" if name == kind else name.removesuffix(" Storage")
-
-
-# What slices of one volume have in common, whatever the header says else.
-COMMON: dict[str, Callable[[Frame], object]] = {
-    "frame of reference": lambda f: f.tags["frame of reference"],
-    "orientation": lambda f: None if f.axes is None else tuple(np.rint(f.axes.ravel() * 500)),
-    "matrix": lambda f: f.shape,
-    "pixel spacing": lambda f: None if f.spacing is None else tuple(np.rint(f.spacing * 2000)),
-}
-# What tells two volumes at the same places apart.
-TELLS = ("temporal position", "acquisition", "reconstruction kernel", "image type", "acquisition time")
-
-
-def _split(frames: list[Frame], left_out: Counter) -> list[Series]:
-    groups = [Series(of) for of in _by(frames, lambda f: f.tags["series"])]
-    for name, common in COMMON.items():
-        groups = [part for group in groups for part in _parts(group, _by(group.frames, common), name)]
-    whole = []
-    try:
-        for group in groups:
-            group.frames = _without_copies(group.frames, left_out)
-            whole += _apart(group)
-    finally:
-        forget()
-    return whole
-
-
-def _by(frames: list[Frame], key: Callable[[Frame], object]) -> list[list[Frame]]:
-    groups: dict = {}
-    for frame in frames:
-        groups.setdefault(key(frame), []).append(frame)
-    return list(groups.values())
-
-
-def _parts(group: Series, parts: list[list[Frame]], why: str) -> list[Series]:
-    return [group] if len(parts) < 2 else [Series(part, group.why or why) for part in parts]
-
-
-def _place(frame: Frame) -> tuple | None:
-    return None if frame.position is None else tuple(np.rint(frame.position * 100))
-
-
-def _without_copies(frames: list[Frame], left_out: Counter) -> list[Frame]:
-    """Of pictures at one place with the same pixels and rescale, the first."""
-    kept: list[Frame] = []
-    for same in _by(frames, _place):
-        pictures = set()
-        for frame in same:
-            if len(same) > 1 and frame.position is not None:
-                picture = (kept_values(frame.file)[1][frame.index].tobytes(), frame.rescale)
-                if picture in pictures:
-                    left_out["identical copy"] += 1
-                    continue
-                pictures.add(picture)
-            kept.append(frame)
-    return kept
-
-
-def _apart(group: Series) -> list[Series]:
-    """Several volumes of one series: at the same places, or one after the other with a pause between."""
-    places = Counter(map(_place, group.frames))
-    if None in places:
-        return [group]
-    if max(places.values()) > 1:
-        for name in TELLS:
-            parts = _by(group.frames, lambda frame, name=name: frame.tags[name])
-            if 1 < len(parts) <= len(group.frames) // 2 and all(
-                max(Counter(map(_place, p)).values()) == 1 for p in parts
-            ):
-                return _parts(group, parts, name)
-        return [group]
-    parts = _by(group.frames, lambda frame: frame.tags["acquisition"])
-    spans = sorted(_span(part) for part in parts)
-    steps = [then[0] - now[1] for now, then in pairwise(spans)]
-    return [group] if all(step <= APART for step in steps) else _parts(group, parts, "acquisition")
-
-
-def _span(frames: list[Frame]) -> tuple[float, float]:
-    """When an acquisition begins and ends; where no time is known, never beside another."""
-    times = [frame.source.seconds for frame in frames if frame.source.seconds is not None]
-    return (min(times), max(times)) if times else (np.inf, -np.inf)
 
 
 def _without_localizers(groups: list[Series], left_out: Counter) -> list[Series]:

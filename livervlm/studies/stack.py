@@ -1,5 +1,7 @@
 """DICOM frames become a volume: an even stack along its normal, upright where the gantry was tilted."""
 
+import re
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +10,19 @@ from scipy.ndimage import affine_transform
 from ..base.errors import InputError
 from ..scans.study import PADDING
 from .frames import Frame, forget, hounsfield
+from .parts import SETTINGS, counted
 from .reading import Reading, check_bytes, sitk
 
+HOUNSFIELD = ("", "US", "HU", "HOUNSFIELD", "HOUNSFIELD UNITS")  # US: not specified
+OTHER_UNITS = ("OD", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT")  # DICOM PS3.3, C.11.1.1.2
+MAPS = re.compile(  # of a material or a flow, by the words of an ImageType (DICOM PS3.3, C.8.15.3.1 and C.8.16.1)
+    r"IODINE|CALCIUM|WATER|Z_?EFF|EFF_ATOMIC|ELECTRON_DENSITY|MAT_(SPECIFIC|FRACTIONAL|VALUE)|PERFUSION|BLOOD_?FLOW"
+)
+SKEW = 0.005  # how far axes may be from right angles
 TOLERANCE = 0.01  # of the slice spacing: how far a slice may lie from its place
 FARTHEST = 1e6  # mm
+FITS = 0.02  # how far two statements of one distance may differ, as a share of it
+THINNED = 1.95  # times its thickness from one slice to the next
 ROUNDED = 0.06  # mm: the same where a header rounds positions to 0.1 mm, up to a tenth of the spacing
 
 
@@ -22,6 +33,7 @@ def volume(frames: list[Frame], reading: Reading) -> sitk.Image:
         missing = sum(getattr(frame, name) is None for frame in frames)
         if missing:
             raise InputError(f"{missing} of its {len(frames)} slices tell no {what}; export the series again")
+    _check_units(frames, reading)
     check_bytes(len(frames) * first.shape[0] * first.shape[1], 2)
     normal = np.cross(*first.axes)
     positions = np.array([frame.position for frame in frames])  # (n, 3) mm
@@ -29,6 +41,8 @@ def volume(frames: list[Frame], reading: Reading) -> sitk.Image:
     frames, positions = [frames[i] for i in order], positions[order]
     step = _step(frames, positions, normal, reading)
     _tell(frames, reading)
+    if len(frames) > 1:
+        _compare(frames, step, normal, reading)
     try:
         hu = np.stack([hounsfield(frame, reading) for frame in frames])  # (Z, Y, X)
     finally:
@@ -37,6 +51,11 @@ def volume(frames: list[Frame], reading: Reading) -> sitk.Image:
     matrix = np.column_stack([first.axes[0] * columns, first.axes[1] * rows, step])  # mm along x, y, z of the array
     sideways = step - (step @ normal) * normal
     if np.linalg.norm(sideways) <= _tolerance(np.linalg.norm(step)) / max(len(frames) - 1, 1) or len(frames) < 2:
+        if abs(frames[0].tilt) > 1:
+            reading.doubt(
+                f"gantry tilted by {frames[0].tilt:.1f} degrees as its header says, by 0.0 as its positions say: was "
+                "it resampled upright?"
+            )
         return as_image(hu, matrix - np.outer(sideways, (0, 0, 1)), positions[0])
     return _upright(hu, matrix, positions[0], frames[0].tilt, reading)
 
@@ -51,6 +70,18 @@ def as_image(array: np.ndarray, matrix: np.ndarray, origin: np.ndarray) -> sitk.
     image.SetDirection((matrix / spacing).round(12).ravel().tolist())  # ITK's decomposition trips over 1e-300
     image.SetOrigin(np.asarray(origin, dtype=float).tolist())
     return image
+
+
+def right_angles(matrix: np.ndarray, reading: Reading) -> np.ndarray:
+    """The nearest matrix with axes at right angles, which is what rounding leaves of one."""
+    lengths = np.linalg.norm(matrix, axis=0)
+    left, _, right = np.linalg.svd(matrix / lengths)
+    skew = np.abs(matrix / lengths - left @ right).max()
+    if skew > SKEW:
+        raise InputError(f"its axes are not at right angles ({skew:.3f} off); resample it upright (dcm2niix does)")
+    if skew > 1e-4:
+        reading.assume(f"axes {skew:.4f} off right angles: taken as at right angles")
+    return left @ right * lengths
 
 
 def _tolerance(spacing: float) -> float:
@@ -84,6 +115,61 @@ def _step(frames: list[Frame], positions: np.ndarray, normal: np.ndarray, readin
     return step
 
 
+def _check_units(frames: list[Frame], reading: Reading) -> None:
+    other = {frame.unit for frame in frames}.difference(HOUNSFIELD)
+    if other:
+        shown = ", ".join(sorted(other.intersection(OTHER_UNITS))) or "another unit"
+        raise InputError(f"values in {shown} by its RescaleType, no Hounsfield units; give the series in HU")
+    if any(MAPS.search(frame.tags["image type"].upper()) for frame in frames):
+        reading.doubt("a map of a material or of blood flow by its ImageType: are its values Hounsfield units?")
+
+
+def _compare(frames: list[Frame], step: np.ndarray, normal: np.ndarray, reading: Reading) -> None:
+    """What else the header says of the distance of slices, set against the `step` of their positions.
+
+    SliceLocation may count from anywhere, in either direction, along the stack, the table or another axis of the
+    patient; SpacingBetweenSlices is the gap between slices with some makers.  A derived series may carry the header of
+    the one that it was made of.
+    """
+    apart = step @ normal
+    along = np.array([apart, np.linalg.norm(step), *np.abs(step)])  # mm, all that a header may mean
+
+    def fits(mm: float, slack: float = ROUNDED) -> bool:
+        return bool((np.abs(along - mm) <= FITS * along + slack).any())
+
+    def contradict(told: str) -> None:
+        line = f"slices lie {apart:.4g} mm apart by their positions, {told}"
+        if "DERIVED" not in frames[0].tags["image type"]:
+            raise InputError(f"{line}; slices are missing, or one is wrong: export the series again")
+        reading.doubt(f"{line}: was it thinned, or does its header belong to what it was derived from?")
+
+    thick = np.median([float(frame.tags["slice thickness"] or 0) for frame in frames])
+    between = np.median([abs(frame.between or 0) for frame in frames])
+    if between and fits(thick + between) and not fits(between):
+        reading.assume(f"SpacingBetweenSlices is {between:g} mm: taken as the gap between slices of {thick:g} mm")
+    elif between and not fits(between):
+        contradict(f"{between:.4g} mm by SpacingBetweenSlices")
+    if thick and apart > THINNED * thick:
+        reading.doubt(f"slices of {thick:.4g} mm every {apart:.4g} mm: was the series thinned?")
+    elif thick and apart > (1 + FITS) * thick + ROUNDED:
+        reading.assume(f"slices of {thick:.4g} mm every {apart:.4g} mm: what lies between them is not pictured")
+    locations = [frame.location for frame in frames]
+    if None in locations or np.ptp(locations) < ROUNDED:  # 0 for all, or across another axis
+        return
+    steps = np.diff(locations)
+    grain = 2 * ROUNDED if np.mod(locations, 1).any() else 1.0  # mm, to which they are rounded
+    usual = abs(locations[-1] - locations[0]) / len(steps)
+    worst = np.abs(np.abs(steps) - usual).argmax()
+    if steps.min() < 0 < steps.max():
+        reading.doubt("its slices follow one another in another order by SliceLocation than by their positions")
+    elif abs(abs(steps[worst]) - usual) > usual / 2 + grain:
+        contradict(f"{abs(steps[worst]):.4g} mm by SliceLocation between {worst + 1} and {worst + 2} of {len(frames)}")
+    elif not fits(usual, grain / len(steps)) and (np.abs(steps) == 1).all():
+        reading.doubt(f"slices lie {apart:.4g} mm apart by their positions, 1 mm by SliceLocation: does it count them?")
+    elif not fits(usual, grain / len(steps)):
+        contradict(f"{usual:.4g} mm by SliceLocation")
+
+
 def _tell(frames: list[Frame], reading: Reading) -> None:
     """What the header says of the stack, set against what its positions say."""
     times = [frame.source.seconds for frame in frames if frame.source.seconds is not None]
@@ -95,6 +181,12 @@ def _tell(frames: list[Frame], reading: Reading) -> None:
         reading.assume("the header tells no slice thickness; spacing is that of the positions")
     if len({frame.tags["acquisition"] for frame in frames}) > 1:
         reading.assume("its slices are of several acquisitions that follow one another: taken as one scan")
+    for name in SETTINGS:
+        counts = Counter(frame.tags[name] for frame in frames).values()
+        if len(counts) > 1:
+            reading.doubt(f"its slices differ in {name} ({counted(counts)} slices): are they of one volume?")
+    if 0 < len(times) < len(frames):
+        reading.doubt(f"{len(frames) - len(times)} of its {len(frames)} slices tell no time: are they of one volume?")
     if len({frame.file for frame in frames}) < len(frames):
         reading.assume(f"{len(frames)} frames of a multi-frame file, sorted by position")
 

@@ -1,4 +1,4 @@
-"""A 3D image from disk as it is stored: DICOM, NIfTI, NRRD, MHA and whatever else SimpleITK reads."""
+"""A 3D image from disk as it is stored: DICOM, NIfTI, NRRD, MetaImage, and HDF5 or MINC as ITK writes them."""
 
 import re
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import InputError
-from .frames import frames_of, read_header
+from .frames import read_header
 from .nifti import is_nifti, read_nifti
 from .reading import Reading, check_bytes, silence, sitk
-from .series import CT, is_dicom, modality, numbered, sop_class, the_series
-from .stack import FARTHEST, volume
+from .series import CT, is_dicom, modality, numbered, sop_class, the_file, the_series
+from .stack import FARTHEST, right_angles, volume
 
 VOXELS = (0.01, 1000.0)  # mm: the least and the largest side of one
 # Numbers of NRRD and MetaImage headers on which geometry hangs; ITK crashes on some, and never ends on others.
@@ -19,6 +19,9 @@ NUMBERS = re.compile(
     rb"ElementSize|dimension|space dimension|sizes|spacings|space directions|space origin)[ \t]*[:=](?!=)([^\r\n]*)",
     re.MULTILINE,
 )
+KEYS = re.compile(rb"^([A-Za-z ]+?)[ \t]*[:=](?!=)([^\r\n]*)", re.MULTILINE)
+PATIENT = re.compile(rb"(left|right|[lr])[- ]?(anterior|posterior|[ap])[- ]?(superior|[s])", re.IGNORECASE)
+WITH_AXES = (b"\x89HDF", b"CDF")  # ITK's own HDF5, and MINC
 NUMBER = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|[-+]?inf", re.IGNORECASE)
 
 
@@ -37,7 +40,7 @@ def read_stored(path: Path, least: int, reading: Reading) -> sitk.Image:
         image = read_nifti(path, reading)
     else:
         with silence():
-            image = _itk_file(path)
+            image = _itk_file(path, reading)
     values = sitk.GetArrayViewFromImage(image)
     broken = 0 if values.dtype.kind in "iu" else np.count_nonzero(~np.isfinite(values))
     if broken:
@@ -54,16 +57,13 @@ def _dicom_file(path: Path, reading: Reading) -> sitk.Image:
     header = read_header(path)
     if sop_class(header) not in CT or header.get("Modality") not in (None, "", "CT"):
         raise InputError(f"modality {modality(header)} is not CT; give a CT series, in Hounsfield units")
-    frames = frames_of(path, header)
-    places = {None if f.position is None else tuple(np.rint(f.position * 100)) for f in frames}
-    if len(places) < len(frames) and None not in places:
-        raise InputError(f"{len(frames)} frames at {len(places)} places: several phases; give one phase a file")
-    return volume(frames, reading)
+    return volume(the_file(path, header, reading), reading)
 
 
-def _itk_file(path: Path) -> sitk.Image:
+def _itk_file(path: Path, reading: Reading) -> sitk.Image:
     with open(path, "rb") as file:
-        _check_numbers(file.read(8192))
+        head = file.read(8192)
+    _check_numbers(head)
     header = sitk.ImageFileReader()
     header.SetFileName(path)
     header.ReadImageInformation()
@@ -73,7 +73,43 @@ def _itk_file(path: Path) -> sitk.Image:
         raise InputError(f"{shape} with {values} values a voxel is not 3D; give one phase a file")
     wide = 8 if header.GetPixelID() in (sitk.sitkFloat64, sitk.sitkInt64, sitk.sitkUInt64) else 4
     check_bytes(int(np.prod(size, dtype=float)), wide)
-    return header.Execute()
+    _tell_geometry(head, reading)
+    image = header.Execute()
+    axes, spacing = np.reshape(image.GetDirection(), (3, 3)), np.array(image.GetSpacing())
+    lengths = np.linalg.norm(axes, axis=0)
+    if np.abs(lengths - 1).max() > 0.02:
+        sizes, scaled = (" x ".join(f"{mm:.4g}" for mm in of) for of in (spacing, spacing * lengths))
+        raise InputError(f"voxels of {sizes} mm by its spacing, of {scaled} mm by its axes; write the true one")
+    image.SetDirection((right_angles(axes * spacing, reading) / (spacing * lengths)).ravel().tolist())
+    return image
+
+
+def _tell_geometry(head: bytes, reading: Reading) -> None:
+    """What NRRD and MetaImage, which need not tell where their voxels lie, leave open; other formats cannot tell it."""
+    text = re.split(rb"\r?\n\r?\n|ElementDataFile", head)[0]
+    told = {name: value.strip(b' \t"') for name, value in KEYS.findall(text)}
+    if head.startswith(b"NRRD"):
+        axes, sizes, origin = {b"space directions"}, {b"space directions", b"spacings"}, {b"space origin", b"axis mins"}
+        unit = told.get(b"space units", b"mm").partition(b'"')[0]
+        if axes & told.keys() and not PATIENT.match(told.get(b"space", b"")):
+            reading.assume(
+                "the header does not tie its axes to the patient: taken as to the left, the back and the head"
+            )
+    elif b"ElementType" in told:
+        axes, sizes = {b"TransformMatrix", b"Rotation", b"Orientation"}, {b"ElementSpacing", b"ElementSize"}
+        origin, unit = {b"Offset", b"Position", b"Origin"}, told.get(b"DistanceUnits", b"mm")
+    elif head.startswith(WITH_AXES):
+        return
+    else:
+        raise InputError("its format does not tell how voxels lie in the patient; export it as NIfTI, NRRD or MHA")
+    if not sizes & told.keys():
+        raise InputError("its header tells no size of a voxel; write it, or take it from the original")
+    if unit.lower() not in (b"mm", b"millimeter", b"millimeters", b"?", b""):
+        raise InputError("its header measures in another unit than mm; export it in mm")
+    if not axes & told.keys():
+        reading.assume("the header tells no orientation: taken as right to left, front to back, feet up")
+    if not origin & told.keys():
+        reading.assume("the header tells no place of the first voxel: taken as 0, 0, 0")
 
 
 def _check_numbers(head: bytes) -> None:

@@ -9,6 +9,9 @@ from .masks import check_place, chosen, dicom_mask, one_piece
 from .reading import Reading, one_line, sitk, told
 from .stored import read_stored
 
+AIR, BONE = -500, 900  # HU: above the first is a body, above the second the densest bone
+SOFT = (-200, 300)  # HU between which most of a body lies
+
 
 def read_volume(path: str | Path, least: int = 2, reading: Reading | None = None) -> sitk.Image:
     """Read a CT volume: a 3D file (.nii, .nii.gz, .mha, .nrrd, multi-frame DICOM ...) or a folder of one DICOM series.
@@ -84,6 +87,16 @@ def _doubt_values(values: np.ndarray, reading: Reading) -> None:
             reading.doubt(f"values end sharply at {low:g} and {high:g}: cut to a window, air and bone are gone")
     elif low >= 0 and high > 1500:
         reading.doubt(f"values from {low:g} to {high:g}, none below 0: Hounsfield units have air at -1000")
+    else:
+        some = values[:: max(len(values) // 8, 1)]
+        dense, body = np.mean(some > BONE), some[some > AIR]
+        if dense > 0.1:
+            reading.doubt(f"{dense:.0%} of it above {BONE} HU: inverted or shifted, no Hounsfield units")
+        elif body.size and not SOFT[0] < np.median(body) < SOFT[1]:
+            reading.doubt(
+                f"{np.median(body):.0f} HU in the middle of all above {AIR} HU, where soft tissue should be: scaled or "
+                "shifted, no Hounsfield units"
+            )
 
 
 def _lost_geometry(image: sitk.Image) -> bool:
