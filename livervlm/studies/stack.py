@@ -137,9 +137,9 @@ def _compare(frames: list[Frame], step: np.ndarray, normal: np.ndarray, reading:
     def fits(mm: float, slack: float = ROUNDED) -> bool:
         return bool((np.abs(along - mm) <= FITS * along + slack).any())
 
-    def contradict(told: str) -> None:
+    def contradict(told: str, unsure: bool = False) -> None:
         line = f"slices lie {apart:.4g} mm apart by their positions, {told}"
-        if "DERIVED" not in frames[0].tags["image type"]:
+        if not unsure and "DERIVED" not in frames[0].tags["image type"]:
             raise InputError(f"{line}; slices are missing, or one is wrong: export the series again")
         reading.doubt(f"{line}: was it thinned, or does its header belong to what it was derived from?")
 
@@ -148,7 +148,7 @@ def _compare(frames: list[Frame], step: np.ndarray, normal: np.ndarray, reading:
     if between and fits(thick + between) and not fits(between):
         reading.assume(f"SpacingBetweenSlices is {between:g} mm: taken as the gap between slices of {thick:g} mm")
     elif between and not fits(between):
-        contradict(f"{between:.4g} mm by SpacingBetweenSlices")
+        contradict(f"{between:.4g} mm by SpacingBetweenSlices", between == 1)  # as ITK writes it, and others keep it
     if thick and apart > THINNED * thick:
         reading.doubt(f"slices of {thick:.4g} mm every {apart:.4g} mm: was the series thinned?")
     elif thick and apart > (1 + FITS) * thick + ROUNDED:
