@@ -4,9 +4,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
-from conftest import cells_that_wait
 
 from livervlm.analyses import key_slices
 from livervlm.analyses.key_slices import cohorts, summary
@@ -177,28 +175,6 @@ def test_records_are_those_of_the_plan():
         assert replace(planned, number=0) == Cohort(0)
 
 
-def test_the_chapter_makes_its_tables_once_the_records_are_there():
-    records, segments = key_slices.read_records(), read_record(data_file("results/key_slices_places.json"))
-    names = {"key_slices": key_slices, "pd": pd, "planned": 12, "done": True, "records": (records * 12)[:12]}
-    names["segments"], shown = segments, []
-    for cell in cells_that_wait("key_slices", "if done:"):
-        exec(cell, names)
-        shown.append(names["paper" if "ours" in cell else "shown"])
-    contrasts, measures, told, controls, organs = shown
-    assert contrasts.index.tolist() == [one["name"] for one in key_slices.declared()["contrasts"]]
-    assert contrasts["verdict"].notna().all()
-    assert measures.notna().all(axis=None)
-    assert measures.columns[:3].tolist() == list(key_slices.PLACELESS)
-    assert told["n"].loc["which of two"].sum() == np.isfinite(_asked(records[0], "which of two")).sum()
-    assert controls.index[:4].tolist() == [f"own towers, {question}" for question in QUESTIONS]
-    assert controls.loc["own towers, nonsense words"].notna().any()
-    assert organs.columns.str.startswith("accuracy, ").any()
-
-
-def _asked(record: dict, question: str) -> np.ndarray:
-    return record["answers"][MAIN]["as written"][question]
-
-
 # ---- end to end
 
 
@@ -226,38 +202,26 @@ def test_the_verdict_end_to_end_is_read_from_the_interval(low, high, verdict):
     assert key_slices.reader_against_selector(costs(low, high)) == verdict
 
 
-def test_the_chapter_shows_what_slices_cost_once_the_record_is_there(tmp_path, capsys):
-    (cell,) = cells_that_wait("key_slices", "if path.exists():")
-    names = {
-        "key_slices": key_slices,
-        "pd": pd,
-        "data_file": lambda _: tmp_path,
-        "read_record": lambda _: costs(0.01, 0.2),
-    }
-    names["say"] = print
-    exec(cell, names)
-    assert names["shown"].to_dict() == {"waits for": {"all ways": "its record"}}
-    (tmp_path / "key_slices_end_to_end.json").touch()
-    exec(cell, names)
-    table = names["shown"]
+def test_what_slices_cost():
+    table = key_slices.slice_costs(costs(0.01, 0.2))
     assert list(table.index) == ["reader", "selector", "middle slice", "reader - selector"]
     assert table.loc["reader", "lesions right"] == "70.0 (60.0 to 80.0)"
     assert table.loc["reader - selector"].tolist() == ["10.5 (1.0 to 20.0)"] * 2 + [""]
-    assert "130 lesions" in (said := capsys.readouterr().out)
-    assert "**reproduced**" in said
 
 
 # ---- the paper's claims
 
 
 def test_every_claim_has_its_numbers_and_a_contrast_or_a_reason():
-    table = key_slices.claims([])
+    table = key_slices.claims(key_slices.read_records())
     told = {one["claim"]: one for one in summary.declared()["claims"]}
     names = [one["name"] for one in summary.declared()["contrasts"]]
     assert all((one.get("contrast") in names) != bool(one.get("phantom")) for one in told.values())
     assert list(table.index[: len(told)]) == list(told)
     assert len(table) == len(told) + len(names) - sum("contrast" in one for one in told.values())
-    assert table["phantom"].str.match("no verdict yet: 0 of 12 cohorts are there|not judged: ").all()
+    judged = key_slices.contrasts(key_slices.read_records())["on the paper"]
+    for claim, one in told.items():
+        assert table.loc[claim, "phantom"] == (judged[one["contrast"]] if "contrast" in one else one["phantom"])
 
 
 def test_claims_get_their_verdicts_once_all_cohorts_are_there():

@@ -18,15 +18,11 @@ COLUMNS = ["in the paper", "its own numbers", "phantom", "difference on the phan
 def claims(records: Sequence[dict]) -> pd.DataFrame:
     """A line for each claim, then one for each contrast that the paper has no claim about; `COLUMNS` are words.
 
-    records: of the cohorts; until all are there each line says how many are.
+    records: of all cohorts.
     """
-    plan, mine, lines = declared()["plan"], declared()["claims"], {}
-    judged = contrasts(records) if len(records) >= plan["cohorts"] else None
-    waits = f"no verdict yet: {len(records)} of {plan['cohorts']} cohorts are there"
+    mine, lines, judged = declared()["claims"], {}, contrasts(records)
 
     def phantom(name: str) -> tuple[str, str]:
-        if judged is None:
-            return waits, ""
         found = judged.loc[name]
         return found["on the paper"], "{difference:+.1f} ({low:+.1f} to {high:+.1f}), n = {n:.0f}".format(**found)
 

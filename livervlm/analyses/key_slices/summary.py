@@ -23,13 +23,13 @@ read_records = functools.partial(planned.read_records, "key_slices")
 
 
 def value(record: dict, row: str, asked: str = "as written", measure: str = FIRST, open_only: bool = False) -> float:
-    """The mean of a measure over the sentences that it can be asked of, in percent but for errors in slices.
+    """The mean of a measure over the sentences that it can be asked of, in percent but for errors in slices; else nan.
 
     open_only: of the sentences whose organ holds another finding, too.
     """
     columns = record["answers"][row][asked]
     values = columns[measure][columns["open"] > 0] if open_only else columns[measure]
-    return float(np.nanmean(values)) * (1 if measure.startswith("MAE") else 100)
+    return float(pd.Series(values, dtype=float).mean()) * (1 if measure.startswith("MAE") else 100)
 
 
 def organ_value(record: dict, row: str, prompt: str, measure: str = "accuracy") -> float:
