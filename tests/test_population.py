@@ -156,6 +156,12 @@ def test_a_hospital_is_refused_where_no_tables_are_drawn():
         make_cohort(0, 8, patients=4, hospital=7, progress=False)
 
 
+def test_the_next_hospital_has_no_patients_of_a_pool(quick):
+    (cell,) = cells([ROW], "population", 1, quick)
+    with pytest.raises(InputError, match="pool 'next hospital' is a cohort"):
+        pool_patients(cell, "next hospital")
+
+
 def test_the_next_hospital_is_the_next_cohort_and_after_the_last_the_first(quick, monkeypatch):
     monkeypatch.setitem(declared()["plan"]["cohorts"], ROW.set, 3)
     todo = cells([ROW], "population", 3, quick)
