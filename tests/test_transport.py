@@ -1,11 +1,13 @@
 """Does a gain survive in the next hospital, and do five folds predict it: on records and tables of known answers."""
 
-from dataclasses import replace
+import ast
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import CLASSES
+from conftest import CLASSES, cells_that_wait
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
@@ -27,13 +29,14 @@ from livervlm.analyses.transport import (
     winners,
 )
 from livervlm.base.errors import InputError
+from livervlm.base.profiles import PROFILES
 from livervlm.evaluation.comparisons import cluster_bootstrap, delong
 from livervlm.evaluation.outcome import Outcome
-from livervlm.runs import cohorts
+from livervlm.runs import cohorts, results
 from livervlm.runs.cells import cells
 from livervlm.runs.records import write_record
 from livervlm.runs.results import Runs
-from livervlm.runs.rows import all_rows, declared
+from livervlm.runs.rows import PROTOCOLS, all_rows, declared
 
 COHORTS, PATIENTS, HOSPITALS = (
     10,
@@ -41,6 +44,7 @@ COHORTS, PATIENTS, HOSPITALS = (
     5,
 )  # as few cohorts as are looked at; the patients outside are of so many hospitals
 TRUTHS = ("inside", "outside")
+RECORDED, LARGE = PROFILES["recorded"], PROFILES["recorded-224"]
 
 
 def effects(**columns) -> pd.DataFrame:
@@ -87,50 +91,67 @@ def answers(share: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 @pytest.fixture
-def folded(tmp_path, quick, provenance):
-    """Write the folds of some rows, of which row i is right in about `share(i, cohort)`; returns what reads them."""
+def write(tmp_path, provenance):
+    """Write the record of a cell, as a run leaves it, from what was found."""
 
-    def write(rows, share, protocol="inside", cohorts=COHORTS):
-        for i, name in enumerate(rows):
-            for cell in cells([all_rows()[name]], protocol, cohorts, quick, PATIENTS):
-                y_true, prob, patient = answers(share(i, cell.cohort), 100 * cell.cohort + i)
-                mine = patient % (10 if protocol == "inside-ten" else 5) == cell.fold - 1
-                slices = {"patient": patient[mine], "y_true": y_true[mine], "prob": prob[mine].astype(np.float32)}
-                record = {"row": {"name": name}, "cohort": cell.cohort, "fold": cell.fold, "slices": slices}
-                write_record(cell.path(tmp_path), {**provenance, **record, "data": {"classes": CLASSES}})
-        return Runs(protocol, tmp_path, quick, PATIENTS)
+    def write_cell(cell, **found):
+        row = {"name": cell.row.name, "method": cell.row.method.name, **asdict(cell.row.method)}
+        about = {"row": row, "protocol": cell.protocol, "profile": asdict(cell.profile), "text_encoder": "minilm"}
+        about |= {"data": {"classes": CLASSES, "source": {"version": "2"}}, "cohort": cell.cohort, "fold": cell.fold}
+        write_record(cell.path(tmp_path), {**provenance, **about, **found})
 
-    return write
+    return write_cell
 
 
 @pytest.fixture
-def tested(tmp_path, quick, provenance):
+def folded(tmp_path, write):
+    """Write the folds of some rows, of which row i is right in about `share(i, cohort)`; returns what reads them."""
+
+    def write_folds(rows, share, protocol="inside", cohorts=COHORTS):
+        for i, name in enumerate(rows):
+            for cell in cells([all_rows()[name]], protocol, cohorts, RECORDED):
+                y_true, prob, patient = answers(share(i, cell.cohort), 100 * cell.cohort + i)
+                mine = patient % PROTOCOLS[protocol].folds == cell.fold - 1
+                slices = {"patient": patient[mine], "y_true": y_true[mine], "prob": prob[mine].astype(np.float32)}
+                write(cell, slices=slices)
+        return Runs(protocol, tmp_path)
+
+    return write_folds
+
+
+@pytest.fixture
+def tested(tmp_path, write):
     """Write the tests of some rows: pool -> (i, cohort) -> percent right of a patient, or of each; what reads them."""
 
-    def write(rows, pools, cohorts=COHORTS, profile=quick):
+    def write_tests(rows, pools, cohorts=COHORTS, profile=RECORDED):
         for i, name in enumerate(rows):
-            for cell in cells([all_rows()[name]], "population", cohorts, profile, PATIENTS):
+            for cell in cells([all_rows()[name]], "population", cohorts, profile):
                 tests = {}
                 for pool, percent in pools.items():
                     right = np.full(PATIENTS, percent(i, cell.cohort))  # of ten thousand slices each
                     tests[pool] = {"slices": np.full(PATIENTS, 10_000), "correct": np.rint(100 * right).astype(int)}
                     tests[pool]["AUC by class"] = {"HCC": 0.5 + right.mean() / 1000, "HEM": 0.5}
-                    tests[pool]["accuracy"] = right.mean()
-                record = {"row": {"name": name}, "cohort": cell.cohort, "fold": None, "tests": tests}
-                write_record(cell.path(tmp_path), {**provenance, **record, "data": {"classes": CLASSES}})
-        return Runs("population", tmp_path, profile, PATIENTS)
+                    tests[pool]["accuracy"] = round(right.mean(), 3)
+                write(cell, tests=tests)
+        return Runs("population", tmp_path, profile)
 
-    return write
+    return write_tests
 
 
 @pytest.fixture
 def study(folded, tested, few_cohorts):
     """Row i is right in 40 + 3 i + cohort % inside, and in about two less in five folds."""
 
-    def write(cohorts=COHORTS, outside=lambda i, cohort: 50.0, next=lambda i, cohort: 60.0):
+    def write(
+        cohorts=COHORTS,
+        share=lambda i, cohort: 0.38 + 0.03 * i + 0.01 * cohort,
+        inside=lambda i, cohort: 40 + 3 * i + cohort,
+        outside=lambda i, cohort: 50.0,
+        next=lambda i, cohort: 60.0,
+    ):
         rows = Transport().rows
-        within = folded(rows, lambda i, cohort: 0.38 + 0.03 * i + 0.01 * cohort, cohorts=cohorts)
-        pools = {"own hospital": lambda i, cohort: 40 + 3 * i + cohort, "standard": outside, "next hospital": next}
+        within = folded(rows, share, cohorts=cohorts)
+        pools = {"own hospital": inside, "standard": outside, "next hospital": next}
         return Transport(within, tested(rows, pools, cohorts))
 
     return write
@@ -348,7 +369,7 @@ def test_what_is_lost_outside_gets_its_word():
         each = [stats.ttest_1samp(one, 0).confidence_interval(0.95) for one in values]
         assert table[f"{column} low"].tolist() == pytest.approx([one.low for one in each])
         assert table[f"{column} high"].tolist() == pytest.approx([one.high for one in each])
-    assert table.loc["c0", "bootstrap low"] == pytest.approx(table.loc["c0", "lost low"], abs=0.3)
+    assert table.loc["c0", "lost bootstrap low"] == pytest.approx(table.loc["c0", "lost low"], abs=0.3)
     assert table.loc["c0", "inside"] == pytest.approx(5)
     p = [stats.ttest_1samp(one, 0).pvalue for one in lost]
     assert table["p, Holm"].tolist() == pytest.approx(multipletests(p, method="holm")[1].tolist())
@@ -424,6 +445,126 @@ def test_the_intervals_of_a_laboratory(folds):
     assert wanted.difference > 0
 
 
+# -- The chapter -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pages_of(tmp_path, monkeypatch):
+    """Execute the cells of a chapter that show records, on those of this test; what each shows, and what it says."""
+    monkeypatch.setattr(results, "data_file", lambda name: tmp_path)
+
+    def execute(chapter, first, last, **given):
+        said, shown = [], []
+        names = {"np": np, "pd": pd, "say": said.append, "json": json, **given}
+        sources = cells_that_wait(chapter, "")
+        start, stop = (next(i for i, source in enumerate(sources) if text in source) for text in (first, last))
+        for source in sources[start : stop + 1]:
+            *body, end = ast.parse(source).body
+            exec(compile(ast.Module(body, []), chapter, "exec"), names)
+            if isinstance(end, ast.Expr):
+                shown.append(eval(compile(ast.Expression(end.value), chapter, "eval"), names))
+            else:
+                exec(compile(ast.Module([end], []), chapter, "exec"), names)
+        return [one for one in shown if isinstance(one, pd.DataFrame)], "\n".join(said)
+
+    return execute
+
+
+def test_without_records_the_chapter_shows_what_its_plan_asks(pages_of):
+    tables, said = pages_of("next_hospital", "def once(", "rivals =")
+    assert len(tables) == 7
+    assert "Still running: protocol 'inside': 0 of 30 cohorts are there." in said
+    assert "All this waits for the same records." in said
+    assert tables[-1].drop(columns="n").isna().all(axis=None)
+
+
+def test_with_all_records_the_chapter_makes_its_tables_and_computes_them_again(
+    study, folded, tested, pages_of, few_cohorts, monkeypatch
+):
+    """The chapter's own asserts compare what it computes from the files with what the package computes."""
+    monkeypatch.setattr(transport.prediction, "N_BOOT", 2000)  # as the chapter has
+    for name in (RESNET18, "hospitals, second seed"):
+        monkeypatch.setitem(declared()["plan"]["cohorts"], name, COHORTS)
+    luck = np.random.default_rng(0).normal(0, 3, (5, 8, COHORTS)).round(2)
+    inside, outside, next = (lambda i, cohort, n=n: 50 + 2 * i + luck[n, i, cohort] for n in range(3))
+    made = study(share=lambda i, cohort: 0.5 + luck[3, i, cohort] / 30, inside=inside, outside=outside, next=next)
+    for protocol in ("inside-ten", "inside-again"):
+        folded(FEW, lambda i, cohort: 0.5 + 0.04 * i + 0.01 * cohort, protocol)
+    seeds = ["second seed: scratch", "second seed: model 1"]
+    tested(seeds, {"own hospital": lambda i, cohort: 50 + luck[2, i, cohort]})
+    pools = {pool: lambda i, cohort, n=n: 50 + luck[n, i, cohort] for n, pool in ((3, "own hospital"), (4, "standard"))}
+    tested(Transport(family=RESNET18).rows, pools)
+    tested(*by_row("hospitals, geometric", {"model 1": luck[2, 0]}))
+    tables, said = pages_of("next_hospital", "def once(", "rivals =")
+    survived, chance, sizes, measures, errors, changed, gains = tables
+    names = [name.removeprefix("narrow: ") for name in made.contrasts]
+    for table in (survived, chance, sizes, changed):
+        assert table.index.tolist() == names
+    assert list(survived) == ["inside", "outside", "lost", "p, Holm", "word"]
+    kinds = {"correlation": 2, "coverage": 8, "winner": 2}  # of two truths each; four kinds of intervals
+    assert {kind: sum(name.startswith(kind) for name in measures.index) for kind in kinds} == kinds
+    assert errors.loc["one other hospital", ["trainings", "other patients"]].tolist() == [1, 85]
+    assert list(changed) == ["without", "with", "change", "verdict", "word"]
+    assert (gains["n"] == COHORTS).all()
+    assert gains.notna().all(axis=None)
+    assert "could reach a correlation of" in said
+    assert "ordinary augmentation affine" in said
+    assert "come out as in the tables above" in said
+    assert "running" not in said
+
+
+@pytest.fixture
+def report(pages_of):
+    """The report's two tables on other sizes, and what it says of them."""
+    verdict = pd.DataFrame({"verdict": "equivalent"}, [one["name"] for one in declared()["contrasts"]["claims"]])
+    return lambda: pages_of("report", "large, pixels =", "begun =", runs=Runs(), judged=verdict, Runs=Runs)
+
+
+def test_without_records_the_report_shows_what_it_has_of_other_sizes(report):
+    (sizes, weights), said = report()
+    assert sizes["64 px, ResNet18"].tolist() == ["equivalent"] * 8
+    assert sizes["224 px, narrow"].tolist() == ["no verdict yet"] * 8
+    assert sizes["n at 224"].tolist() == ["0 of 12"] * 8
+    assert weights["verdict"].tolist() == ["no verdict yet"] * 8
+    assert (weights[["difference", "low", "high"]] == "").all(axis=None)
+    assert "Still running: 224 pixels: model 1 less 224 pixels: scratch, 224 pixels: 0 of 12" in said
+    assert "What was run" not in said
+
+
+def test_with_all_records_the_report_sets_other_sizes_beside_its_own(report, tested, few_cohorts, monkeypatch):
+    for name, n in {"core": 4, "224 pixels": 4, "224 pixels, ResNet18": 3}.items():
+        monkeypatch.setitem(declared()["plan"]["cohorts"], name, n)
+    rows = ("scratch", "model 1", "model 2", "FC, phase shuffle")
+    tested(rows, {"standard": lambda i, cohort: 50 + i}, 4)
+    tested([f"224 pixels, ResNet18: {name}" for name in rows], {"standard": lambda i, cohort: 50 + i}, 3, LARGE)
+    tested(*by_row("hospitals", {}))
+    tested(*by_row("224 pixels", {"model 1": 8 + np.resize([0, 1], 99)}), 4, LARGE)
+    tested(*by_row("ImageNet", {"ImageNet": np.full(99, 9.0)}), 6, PROFILES["recorded-128"])
+    (sizes, weights), said = report()
+    assert sizes.loc["phase shuffle against scratch"].tolist() == [
+        "equivalent",
+        "reproduced",
+        "4 of 4",
+        "another",
+        "3",
+        "3",
+    ]
+    assert sizes.loc["prompts against FC, augmented"].tolist() == [
+        "equivalent",
+        "equivalent",
+        "4 of 4",
+        "the same",
+        "",
+        "",
+    ]
+    assert weights.loc["Weights from ImageNet are better than random ones.", ["difference", "verdict"]].tolist() == [
+        9, "reproduced"
+    ]  # fmt: skip
+    assert "pixels 224, epochs 20 / 40, text encoder minilm / none, network resnet10_narrow" in said
+    assert "pixels 128, epochs 20, text encoder minilm, network efficientnet_lite0" in said
+    assert "running" not in said
+
+
 # -- With ordinary augmentation on both sides, and in larger pictures --------------------------------------------------
 
 
@@ -448,9 +589,9 @@ def by_row(family: str, gains: dict[str, np.ndarray]):
 
 
 @pytest.mark.parametrize(("family", "words"), [("hospitals, geometric", AUGMENTED), ("224 pixels", SCALED)])
-def test_what_is_left_of_a_gain(family, words, tested, quick, few_cohorts, monkeypatch):
+def test_what_is_left_of_a_gain(family, words, tested, few_cohorts, monkeypatch):
     monkeypatch.setitem(declared()["plan"]["cohorts"], family, COHORTS)
-    profile = quick if words == AUGMENTED else replace(quick, name="large", size=24)
+    profile = RECORDED if words == AUGMENTED else LARGE
     wobble = np.resize([1, 0, -1, 0, 0], COHORTS)
     before = tested(*by_row("hospitals", {"model 1": 10 + wobble, "SimSiam": 2 + wobble}))
     runs = tested(*by_row(family, {}), cohorts=COHORTS - 1, profile=profile)
@@ -507,16 +648,16 @@ def test_the_verdict_with_augmentation_counts_the_wider_interval(tested, few_coh
     assert line["verdict"] == "undecided"
 
 
-def test_signs_in_large_pictures_are_counted_against_the_mean_in_small_ones(tested, quick, monkeypatch):
+def test_signs_in_large_pictures_are_counted_against_the_mean_in_small_ones(tested, monkeypatch):
     for name, n in (("core", 4), ("224 pixels, ResNet18", 3)):
         monkeypatch.setitem(declared()["plan"]["cohorts"], name, n)
     rows = ("scratch", "model 1", "model 2", "FC, phase shuffle")
     small = tested(rows, {"standard": lambda i, cohort: 50 + [0, 2, -2, 1][i]}, 4)
-    big, gains = replace(quick, name="large", size=24), np.array([[0, 0, 0], [1, 1, -1], [3, 0, -4], [2, -1, 1]])
+    gains = np.array([[0, 0, 0], [1, 1, -1], [3, 0, -4], [2, -1, 1]])
     names = [f"224 pixels, ResNet18: {name}" for name in rows]
-    with pytest.raises(InputError, match="24 pixels: 2 of 3 cohorts are there"):
-        same_signs(tested(names, {"standard": lambda i, cohort: 50 + gains[i, cohort]}, 2, big), small)
-    table = same_signs(tested(names, {"standard": lambda i, cohort: 50 + gains[i, cohort]}, 3, big), small)
+    with pytest.raises(InputError, match="224 pixels: 2 of 3 cohorts are there"):
+        same_signs(tested(names, {"standard": lambda i, cohort: 50 + gains[i, cohort]}, 2, LARGE), small)
+    table = same_signs(tested(names, {"standard": lambda i, cohort: 50 + gains[i, cohort]}, 3, LARGE), small)
     assert table["at 64"].to_dict() == pytest.approx({
         "phase shuffle against scratch": 2, "augmentation against none": -4,
         "proposed against phase shuffle with FC": -3, "prompts against FC, pretrained": 1,

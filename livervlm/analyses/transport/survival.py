@@ -37,7 +37,7 @@ def survival(effects: pd.DataFrame, by_hospital: pd.DataFrame, margin: float) ->
             lines[name] |= {part: one.difference} | ends(part, one.interval())
             if part in crossed:
                 lines[name] |= ends(f"{part} crossed", crossed_bootstrap(crossed[part])[1:])
-        lines[name] |= ends("bootstrap", resampled(apart.to_numpy(), mean))
+        lines[name] |= ends("lost bootstrap", resampled(apart.to_numpy(), mean))
     table = pd.DataFrame.from_dict(lines, orient="index").assign(n=[one.n for one in family])
     return _worded(table, family, margin, "inside", ("gained outside", "lost outside"))
 

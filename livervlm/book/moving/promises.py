@@ -21,9 +21,9 @@ def promises(gain: float = 1.0, between: float = 1.0, folds: float = 3.0, networ
     """Hospitals that are drawn one by one: the gain that five folds promise, and the gain inside and outside.
 
     In points.  gain: of the method, the mean over hospitals.  between: sd of what a hospital adds to it for good.
-    folds: sd of the luck of five folds together; a fold by itself has sqrt(5) times as much.  network: sd of the luck of
-    the network that is tested inside and outside.
-    All are simulated, with normal numbers; none of the starting values was measured.
+    folds: sd of the luck of five folds together; that of one is sqrt(5) times as large.  network: sd of the luck of the
+    network that is tested inside and outside.  All are simulated, with normal numbers; none of the starting values was
+    measured.
     """
     start = gain, between, folds, network
     for value, one in zip(start, RANGES, strict=True):
