@@ -10,7 +10,8 @@ from ...evaluation.outcome import Outcome
 from ...runs.results import Runs
 from ...runs.rows import all_rows, awaited, declared
 
-HOSPITALS, RESNET18 = "hospitals", "hospitals, ResNet18"
+HOSPITALS = "hospitals"  # families of contrasts
+RESNET18 = "hospitals, ResNet18"
 POOLS = {"inside": "own hospital", "outside": "standard", "next": "next hospital"}
 TRUTHS = ("inside", "outside")
 CANCER = "HCC"
