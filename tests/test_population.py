@@ -98,9 +98,13 @@ def test_at_half_the_diameter_they_are_the_same_patients(quick):
 # -- Hospitals: a pool from the cohort's own tables, the next cohort, and folds inside a cohort ------------------------
 
 
+def numbers(tables) -> np.ndarray:
+    return np.array([*tables.mean.flat, *tables.sd.flat, *tables.rates.values(), *tables.quantities.values()])
+
+
 @pytest.fixture
 def tables_of(monkeypatch):
-    """What tables a call draws its patients from: the means of the brightness table."""
+    """What tables a call draws its patients from, each as one list: brightness, rates of patterns, other quantities."""
     drawn, draw = [], latents.draw_tables
 
     def remember(*given):
@@ -110,7 +114,7 @@ def tables_of(monkeypatch):
     def called(call, *given, **named):
         drawn.clear()
         call(*given, **named)
-        return [tables.mean for tables in drawn]
+        return [numbers(tables) for tables in drawn]
 
     monkeypatch.setattr(latents, "draw_tables", remember)
     return called
@@ -121,7 +125,8 @@ def test_the_own_hospital_has_the_tables_of_its_cohort_and_other_patients(cohort
     cell = cells([ROW], "population", 4, quick, test_patients=4)[cohort]
     uncertain = Knobs(uncertain=True)
     (of_cohort,) = tables_of(draw_patients, seed_of("population", cohort), 4, uncertain)
-    assert not np.array_equal(of_cohort, draw_tables().mean)
+    for part in (slice(8), slice(-8, None)):  # the draw changes brightness and quantities, not one of them alone
+        assert not np.array_equal(of_cohort[part], numbers(draw_tables())[part])
     for mine in tables_of(pool_patients, cell, "own hospital"):
         assert np.array_equal(mine, of_cohort)
     (other, *_) = tables_of(pool_patients, cell, "standard")
@@ -154,6 +159,12 @@ def test_the_pictures_of_an_own_hospital_are_drawn_from_its_tables(quick, empty_
 def test_a_hospital_is_refused_where_no_tables_are_drawn():
     with pytest.raises(InputError, match="hospital 7: only uncertain tables are drawn; ask for Knobs"):
         make_cohort(0, 8, patients=4, hospital=7, progress=False)
+
+
+def test_the_next_hospital_has_no_patients_of_a_pool(quick):
+    (cell,) = cells([ROW], "population", 1, quick)
+    with pytest.raises(InputError, match="pool 'next hospital' is a cohort"):
+        pool_patients(cell, "next hospital")
 
 
 def test_the_next_hospital_is_the_next_cohort_and_after_the_last_the_first(quick, monkeypatch):

@@ -11,6 +11,7 @@ from scipy import stats
 
 from livervlm.base.errors import InputError
 from livervlm.base.paths import data_file
+from livervlm.base.profiles import PROFILES
 from livervlm.runs.cells import cells, coverage, patient_answers
 from livervlm.runs.cohorts import pool_of
 from livervlm.runs.records import write_record
@@ -312,6 +313,19 @@ def test_lesions_are_those_of_the_records(told):
     assert lesions.index.equals(runs.patients("scratch").columns)
 
 
+@pytest.mark.parametrize("pool", ["own hospital", "next hospital"])
+def test_patients_who_are_others_for_every_cohort_are_not_taken_as_shared(pool, tmp_path):
+    runs = Runs("population", tmp_path)
+    for method in (runs.lesions, runs.by_patient):
+        with pytest.raises(InputError, match=f"narrow: scratch: pool '{pool}' has other patients for every cohort"):
+            method("narrow: scratch", pool)
+
+
+def test_contrasts_draw_test_patients_again_only_where_all_cohorts_share_them(tmp_path):
+    with pytest.raises(InputError, match="own hospital: model 1: pool 'own hospital' has other patients"):
+        Runs("population", tmp_path).contrasts("hospitals, ResNet18")
+
+
 @pytest.mark.parametrize("what", ["label", "correct", "slices"])
 def test_patients_who_are_not_those_of_the_records_are_refused(told, what):
     test = told("scratch", 1).read("scratch")[0]["tests"]["standard"]
@@ -343,6 +357,35 @@ def test_every_row_has_records_or_a_stated_reason():
     without = found[(found["cohorts"] == 0) & (found["of five folds"] == 0)]
     assert (without["open"] != "").all()
     assert (found["cohorts"] <= 46).all()
+
+
+def test_coverage_counts_every_protocol_under_the_profile_of_the_set(tmp_path):
+    """Nothing is read: files of the right names are enough."""
+    for row, protocol, profile, cohorts in (
+        ("224 pixels: scratch", "population", "recorded-224", 2),
+        ("ImageNet: scratch", "population", "recorded-128", 3),
+        ("ImageNet: ImageNet", "population", "recorded", 3),  # not the profile of the plan
+        ("narrow: scratch", "inside", "recorded", 2),
+        ("narrow: scratch", "inside-ten", "recorded", 1),
+        ("narrow: scratch", "inside-again", "recorded", 3),
+        ("narrow: model 0", "paper", "recorded", 1),
+    ):
+        for cell in cells([all_rows()[row]], protocol, cohorts, PROFILES[profile]):
+            cell.path(tmp_path).parent.mkdir(parents=True, exist_ok=True)
+            cell.path(tmp_path).touch()
+    cell.path(tmp_path).unlink()  # one of five folds: the cohort is not whole
+    found = coverage(tmp_path).rename(columns={"of five folds": "paper"})
+    there = found.drop(columns=["set", "planned", "open"]).stack()
+    assert there[there > 0].to_dict() == {
+        ("narrow: scratch", "inside"): 2,
+        ("narrow: scratch", "inside-ten"): 1,
+        ("narrow: scratch", "inside-again"): 3,
+        ("224 pixels: scratch", "cohorts"): 2,
+        ("ImageNet: scratch", "cohorts"): 3,
+    }
+    assert found.loc[["narrow: scratch", "224 pixels: scratch", "ImageNet: ImageNet"], "open"].tolist() == [
+        *["", ""], "no record yet"
+    ]  # fmt: skip
 
 
 def test_coverage_counts_the_files_by_their_names(tmp_path):

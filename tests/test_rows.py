@@ -11,12 +11,13 @@ import pytest
 
 from livervlm.base.errors import InputError
 from livervlm.base.paths import data_file
+from livervlm.base.profiles import PROFILES
 from livervlm.models.settings import Config, Recipe
 from livervlm.phantom.cohort import make_cohort
 from livervlm.runs.cells import Cell, cells
 from livervlm.runs.methods import Method, Trained
 from livervlm.runs.results import Runs
-from livervlm.runs.rows import COHORT, all_rows, declared, read_declared, row_named, select
+from livervlm.runs.rows import COHORT, PROTOCOLS, all_rows, awaited, declared, read_declared, row_named, select
 from livervlm.scans.conventions import LIVER_VLM_CLASSES
 
 
@@ -170,6 +171,29 @@ def test_a_row_that_is_compared_needs_a_plan(tmp_path):
     other = {"name": "new", "better": "scratch", "worse": "nobody"}
     with pytest.raises(InputError, match="contrast 'new' compares 'nobody', which is no row"):
         read_declared(broken(tmp_path, lambda found: found["contrasts"]["claims"].append(other)))
+
+
+def test_the_plan_speaks_of_protocols_profiles_and_sets_that_there_are():
+    plan, sets = declared()["plan"], {row.set for row in all_rows().values()}
+    assert set(plan["protocols"]) <= set(PROTOCOLS)
+    assert set(plan["profiles"].values()) <= set(PROFILES)
+    assert {*plan["profiles"], *plan["ended"], *plan["cohorts"]} <= sets
+    assert all(n < plan["cohorts"][name] for name, n in plan["ended"].items())
+
+
+@pytest.mark.parametrize(
+    ("protocol", "ended", "number"),
+    [
+        *[("population", None, 30), ("inside", None, 30), ("inside-ten", None, 10), ("inside-again", None, 10)],
+        *[("paper", None, 0), ("development", None, 0)],
+        *[("population", 17, 17), ("inside", 17, 17), ("inside-ten", 17, 10), ("inside-ten", 7, 7)],
+    ],
+)
+def test_so_many_cohorts_are_awaited_before_anything_is_compared(protocol, ended, number, monkeypatch):
+    row = all_rows()["narrow: scratch"]
+    if ended:
+        monkeypatch.setitem(declared()["plan"]["ended"], row.set, ended)
+    assert awaited(row, protocol) == number
 
 
 def test_an_unknown_name_is_one_line_with_the_nearest():

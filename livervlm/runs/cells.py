@@ -15,7 +15,7 @@ from ..base.errors import InputError
 from ..base.paths import data_file
 from ..base.profiles import PROFILES, Profile
 from ..evaluation.metrics import calibration, class_auc, confusion, macro_auc
-from ..phantom.patients import N_GROUPS, PHANTOM_VERSION
+from ..phantom.patients import PHANTOM_VERSION
 from ..scans.lesions import LesionSet
 from .methods import Answer, Method
 from .records import data_provenance, run_provenance
@@ -107,15 +107,20 @@ class Cell:
 def coverage(out: Path | None = None, test_patients: int = 2000) -> pd.DataFrame:
     """A line for each row: cohorts there and planned, cohorts of five folds, and why one is open.
 
-    Records are counted by their names and not read.
+    of five folds: in the paper's protocol; those inside a hospital go by the names of their protocols.  Records are
+    counted by their names, under the profile that the plan has for the row's set, and not read.
     """
     out, planned, lines = out or data_file("results"), declared()["plan"]["cohorts"], {}
+    profiles, called = declared()["plan"]["profiles"], {"population": "cohorts", "paper": "of five folds"}
     for row in all_rows().values():
-        first = (cells([row], name, 1, PROFILES["recorded"], test_patients)[0] for name in ("population", "paper"))
-        cohorts, folds = (len(cell.siblings(out)) for cell in first)
-        wanted, whole = planned.get(row.set, 0), folds // N_GROUPS
-        why = "" if cohorts or whole else "no record yet" if wanted else f"needs {row.method.needs}"
-        lines[row.name] = {"set": row.set, "cohorts": cohorts, "planned": wanted, "of five folds": whole, "open": why}
+        profile, there = PROFILES[profiles.get(row.set, "recorded")], {}
+        for name, protocol in PROTOCOLS.items():
+            if not protocol.curves:
+                records = cells([row], name, 1, profile, test_patients)[0].siblings(out)
+                there[called.get(name, name)] = len(records) // (1 if protocol.pool else protocol.folds)
+        wanted = planned.get(row.set, 0)
+        why = "" if any(there.values()) else "no record yet" if wanted else f"needs {row.method.needs}"
+        lines[row.name] = {"set": row.set, "planned": wanted, **there, "open": why}
     return pd.DataFrame.from_dict(lines, orient="index")
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from joblib import Parallel, cpu_count, delayed
 
 from ..base.cache import made_once
+from ..base.errors import InputError
 from ..base.progress import bar
 from ..datasets import load_dataset
 from ..phantom.anatomy import INSTEAD, MAIN
@@ -69,9 +70,13 @@ def pool_of(cell: Cell, name: str, jobs: int = 1, progress: bool = False) -> Les
 def pool_patients(cell: Cell, name: str) -> pd.DataFrame:
     """The patients of a pool, drawn again without a picture; a line each, by the patient's number in the pool.
 
+    Raises `InputError` for the pool that is the next cohort.
+
     class; diameter in mm; contrast in HU, how far the lesion's main tissue lies from the liver in the phase, of those
     shown, where it lies farthest; and that difference, lesion less liver, in each of these phases.
     """
+    if declared()["pools"][name].get("hospital") == "next":
+        raise InputError(f"pool {name!r} is a cohort, whose patients have no place in a pool; `cohort_of` makes it")
     chunks, changed, _ = _chunks(cell, name)
     how, lines = {key: changed[key] for key in ("knobs", "version", "hospital") if key in changed}, []
     for patient in (one for seed, mix in chunks for one in draw_patients(seed, mix, **how)):

@@ -24,7 +24,7 @@ from . import rows
 from .cells import Cell, cells
 from .cross_validation import classes_of, outcome_of
 from .records import read_record
-from .rows import PROTOCOLS, Row, declared
+from .rows import PROTOCOLS, Row, awaited, declared
 
 NO_VERDICT = "no verdict yet"
 SETTINGS = ("protocol", "pixels", "epochs", "text encoder", "network", "ordinary augmentation", "phantom version")
@@ -53,10 +53,9 @@ class Runs:
         "No peeking", says the plan: before that no difference is given an interval.
         """
         protocol = PROTOCOLS[self.protocol]
-        planned = declared()["plan"]["cohorts"] if protocol.cohorts == "population" else {}
         each = 1 if protocol.pool else protocol.folds  # records of a cohort
         there = {name: len(self._first(name).siblings(self.out)) // each for name in names}
-        return all(n >= planned.get(rows.row_named(name).set, 0) for name, n in there.items())
+        return all(n >= awaited(rows.row_named(name), self.protocol) for name, n in there.items())
 
     def outcomes(self, name: str) -> dict[int, Outcome]:
         """The cohorts of the paper's protocol whose folds are all there, by number."""
@@ -104,14 +103,15 @@ class Runs:
         """The answers of all cohorts patient by patient, which know the measures that a clinic asks for.
 
         In the paper's protocol each cohort has patients of its own; those of a pool are answered by every cohort.
-        Raises `InputError` for a pool whose record keeps no probabilities, that is, one of schema 1.
+        Raises `InputError` for a pool that is another for every cohort, and for one whose record keeps no
+        probabilities, that is, one of schema 1.
         """
         if PROTOCOLS[self.protocol].pool is None:
             whole = self._whole(name, self.outcomes(name))
             patient = [f"{one} of cohort {cohort}" for cohort, found in whole.items() for one in found.patient]
             y_true, prob = (np.concatenate([getattr(o, what) for o in whole.values()]) for what in ("y_true", "prob"))
             return PatientAnswers.of_slices(y_true, prob, np.array(patient), next(iter(whole.values())).classes)
-        pool = pool or rows.row_named(name).pools[0]
+        pool = self._shared(name, pool)
         tests = [record["tests"][pool] for record in self._whole(name, self.read(name))]
         if not all("prob" in test for test in tests):
             raise InputError(f"{name}: its records keep no probabilities by patient; the paper's protocol keeps them")
@@ -122,11 +122,12 @@ class Runs:
     def lesions(self, name: str, pool: str | None = None) -> pd.DataFrame:
         """Class, size and contrast of each test patient, as `cohorts.pool_patients`; a line for a column of `patients`.
 
-        They are drawn again.  Raises `InputError` where they are not those of the records.
+        They are drawn again.  Raises `InputError` where they are not those of the records, and for a pool that is
+        another for every cohort.
         """
         from .cohorts import pool_patients  # which can make pictures, and is slow to import
 
-        pool = pool or rows.row_named(name).pools[0]
+        pool = self._shared(name, pool)
         drawn = pool_patients(self._first(name), pool)
         for record in self.read(name):
             test, counts = record["tests"][pool], np.array(record["tests"][pool]["confusion"])
@@ -158,16 +159,17 @@ class Runs:
 
         A contrast whose cohorts are not all run has no verdict yet and counts for Holm with a p of 1.  verdict: on the
         claim as the plan declares it.  on the paper: on what the paper says, which for Table 6 is that two rows do
-        equally well, where the plan declares that one is better.
+        equally well, where the plan declares that one is better.  Raises `InputError` where a row's first pool is
+        another for every cohort, as no test patient can then be drawn again for all.
         """
-        planned, mine = declared()["plan"], declared()["contrasts"][family]
+        margin, mine = declared()["plan"]["margin"], declared()["contrasts"][family]
         lines, compared, boots = {}, [], []
         for contrast in bar(mine, family, progress):
             sides = contrast["better"], contrast["worse"]
-            one, other = map(self.patients, sides)
+            one, other = (self.patients(side, self._shared(side)) for side in sides)
             both = one.index.intersection(other.index)
             difference = one.loc[both] - other.loc[both]  # (cohorts, patients), paired by both
-            n, wanted = len(difference), min(planned["cohorts"][rows.all_rows()[side].set] for side in sides)
+            n, wanted = len(difference), min(awaited(rows.all_rows()[side], self.protocol) for side in sides)
             # Both: one side can reach its number of cohorts before the other.
             done = n >= wanted and self.complete(*sides)
             means = difference.mean(axis=1).to_numpy()
@@ -178,8 +180,8 @@ class Runs:
         table = pd.DataFrame.from_dict(lines, orient="index").reindex(columns=["claim", "table", "n", "of", *LINE[:-1]])
         table[["bootstrap low", "bootstrap high"]] = boots
         table["p, Holm"] = holm([c.p for c in compared])
-        table["p TOST, Holm"] = holm([max(c.tost(planned["margin"])) for c in compared])
-        table["verdict"] = verdicts(compared, planned["margin"])
+        table["p TOST, Holm"] = holm([max(c.tost(margin)) for c in compared])
+        table["verdict"] = verdicts(compared, margin)
         # The plan: where the two intervals disagree about zero, the wider one counts.
         holds_zero = (table["bootstrap low"] <= 0) & (table["bootstrap high"] >= 0)
         table.loc[holds_zero & table["verdict"].isin(["reproduced", "not reproduced"]), "verdict"] = "undecided"
@@ -197,7 +199,7 @@ class Runs:
         paper: mean and population sd over five folds, the mean of both over cohorts.  Otherwise mean and sd (ddof 1)
         over cohorts of the patients' mean accuracy; "-" until the plan's cohorts of the row are all there.
         """
-        lines, planned = {}, declared()["plan"]["cohorts"]
+        lines = {}
         for row in (rows.all_rows()[one] if isinstance(one, str) else one for one in chosen):
             if row.method.measures:
                 continue
@@ -213,7 +215,8 @@ class Runs:
                 values = self.patients(row.name).mean(axis=1).to_numpy()
                 spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
                 done = len(values) and self.complete(row.name)
-                of = "" if done or row.set not in planned else f" of {planned[row.set]}"
+                wanted = awaited(row, self.protocol)
+                of = "" if done or not wanted else f" of {wanted}"
                 line |= {"ours": f"{np.mean(values):.2f}{spread}" if done else "-", "n": f"{len(values)}{of} cohorts"}
             lines[row.name] = line
         return pd.DataFrame.from_dict(lines, orient="index")
@@ -225,6 +228,13 @@ class Runs:
         chosen = dict.fromkeys(row for name in names for row in sides.get(name, (name,)))
         found = settings(record for row in chosen for record in self.read(row))
         return "What was run: " + ", ".join(f"{name} {value}" for name, value in found.items()) + "."
+
+    def _shared(self, name: str, pool: str | None = None) -> str:
+        """The pool, or the row's first; an `InputError` for one whose patients are others for every cohort."""
+        pool = pool or rows.row_named(name).pools[0]
+        if "hospital" in declared()["pools"][pool]:
+            raise InputError(f"{name}: pool {pool!r} has other patients for every cohort; name one that all share")
+        return pool
 
     def _first(self, name: str) -> Cell:
         """A cell of the row, whose siblings are all the others."""

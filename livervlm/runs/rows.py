@@ -129,6 +129,18 @@ def all_rows() -> dict[str, Row]:
     return {entry["name"]: row_of(entry) for entry in declared()["rows"]}
 
 
+def awaited(row: Row, protocol: str) -> int:
+    """How many cohorts of a row must be there before anything is compared; 0 where no plan says it.
+
+    The plan's number or, where the runs of the row's set have ended for good with fewer, the number that was reached.
+    """
+    if PROTOCOLS[protocol].cohorts != "population":
+        return 0
+    plan = declared()["plan"]
+    planned = plan["protocols"].get(protocol, plan["cohorts"].get(row.set, 0))
+    return min(planned, plan["ended"].get(row.set, planned))
+
+
 def row_named(name: str) -> Row:
     """One of them; an `InputError` for a name that no row has."""
     try:

@@ -8,14 +8,15 @@ from moving_page import document, set_slider
 
 from livervlm.base.errors import InputError
 from livervlm.book.moving import promises
-from livervlm.book.moving.promises import HOSPITALS, OTHERS
+from livervlm.book.moving.promises import HOSPITALS, OTHERS, REACH
 
 
 def simulated(gain, between, folds, network):
-    """Promised, inside and outside, (HOSPITALS,) each, from the same normal numbers, worked out apart."""
-    own, lucky, trained, others = np.random.default_rng(0).standard_normal((HOSPITALS, 4)).T
+    """What each fold finds, inside and outside, (..., HOSPITALS) each, from the same numbers, worked out apart."""
+    own, trained, others, *of_folds = np.random.default_rng(0).standard_normal((HOSPITALS, 8)).T
     lasting, luck = gain + between * own, network * trained
-    return lasting + folds * lucky, lasting + luck, gain + between * others / np.sqrt(OTHERS) + luck
+    found = lasting + folds * np.sqrt(5) * np.array(of_folds)  # (5, HOSPITALS)
+    return found, lasting + luck, gain + between * others / np.sqrt(OTHERS) + luck
 
 
 def numbers(text: str) -> list[float]:
@@ -29,11 +30,17 @@ def test_hospitals_are_drawn_and_judged(page, sds):
         ("Gain", "Between hospitals", "Luck of five folds", "Luck of the network"), sds, strict=True
     ):
         set_slider(page, name, value)
-    promised, inside, outside = simulated(*sds)
+    found, inside, outside = simulated(*sds)
+    promised = found.mean(axis=0)
+    assert promised.std() == pytest.approx(np.hypot(sds[1], sds[2]), rel=0.4)
     for _ in range(2):
         page.get_by_role("button", name="One more hospital").click()
     said = numbers(page.get_by_role("status").inner_text())
-    assert said == pytest.approx([3, promised[2], inside[2], outside[2]], abs=0.051)
+    assert said == pytest.approx([3, *found[:, 2], promised[2], inside[2], outside[2]], abs=0.051)
+    ticks = re.findall(r"M ([\d.]+) ([\d.-]+) v 8", page.locator("path.folds").get_attribute("d"))
+    in_reach = found[abs(found[:, 2]) <= REACH, 2]
+    assert [float(x) for x, _ in ticks] == pytest.approx(50 + 50 * in_reach / REACH, abs=0.01)
+    assert [float(y) for _, y in ticks] == pytest.approx([46 + 50 * inside[2] / REACH] * len(in_reach), abs=0.01)
     assert page.locator("circle").count() == 3
     page.get_by_role("button", name=f"All {HOSPITALS}").click()
     shown, of, wrong_in, wrong_out, *r = numbers(page.locator("p").last.inner_text())
