@@ -11,7 +11,9 @@ from door_files import SPACING, edit, fails, hounsfield, pydicom, series
 from test_door_masks import segmentation
 
 from livervlm import cli
-from livervlm.studies.files import read_study
+from livervlm.phantom.abdomen import abdomen_study, draw_abdomens
+from livervlm.scans.study import Study
+from livervlm.studies.files import read_study, write_study
 from livervlm.studies.manifest import ImportReport, import_studies
 from livervlm.studies.reading import Reading
 
@@ -64,11 +66,23 @@ def test_a_study_without_contradictions(scans):
 
 CONTRADICTIONS = {
     "NC and ART show the same acquisition": lambda f: (shutil.rmtree(f / "NC"), shutil.copytree(f / "ART", f / "NC")),
-    "ART and PV show the same acquisition": lambda f: change(f / "PV", AcquisitionTime="100200"),
+    "ART: taken as ART, and acquired at the same time as PV": lambda f: change(f / "PV", AcquisitionTime="100201"),
+    "PV: taken as PV, and acquired 5.0 h from ART": lambda f: change(f / "PV", AcquisitionTime="150200"),
     "NC and ART are of different patients": lambda f: change(f / "NC", PatientID="P2"),
     "NC and ART are of different examinations": lambda f: change(f / "NC", StudyInstanceUID="1.8"),
     "NC and ART were acquired on different days": lambda f: change(f / "NC", AcquisitionDate="20190101"),
-    "ART was acquired 250 s before NC: are they swapped": lambda f: change(f / "NC", AcquisitionTime="100610"),
+    "NC: taken as NC, and acquired 250 s after ART": lambda f: change(f / "NC", AcquisitionTime="100610"),
+    "NC: the words of its header say PV": lambda f: change(f / "NC", SeriesDescription="PORTAL VENOUS 5.0"),
+    "PV: the words of its header say NC": lambda f: change(f / "PV", ProtocolName="Abdomen nativ"),
+    "ART: the words of its header call it a localizer": lambda f: change(f / "ART", SeriesDescription="Topogram"),
+    "NC: taken as NC, and its header names a contrast agent": lambda f: (
+        change(f / "NC", ContrastBolusAgent="Iomeron"),
+        change(f / "PV", ContrastBolusAgent="NONE"),
+    ),
+    "PV: taken as PV, and its header names no contrast agent": lambda f: (
+        change(f / "ART", ContrastBolusAgent="Iomeron"),
+        change(f / "PV", ContrastBolusAgent="NONE"),
+    ),
     "NC and ART have different frames of reference": lambda f: change(f / "NC", FrameOfReferenceUID="1.7"),
 }
 
@@ -81,6 +95,50 @@ def test_phases_that_contradict_each_other(scans, words, capsys):
         read_study({p: scans / p for p in TIMES}, scans / "mask.nii.gz")
     assert cli.main(["import", str(table(scans)), "--out", str(scans / "o.st"), "--size", "16", "--accept-doubts"]) == 0
     assert re.search(f"row 2: doubt: {words}", capsys.readouterr().out)
+
+
+def test_files_whose_names_say_another_column(scans):
+    row = {"NC": "PV", "PV": "NC"}
+    for phase in TIMES:
+        change(scans / phase, AcquisitionTime="")
+    message = fails("row 2: NC: the name of its file or folder says PV; is it in the right column", import_studies,
+                    table(scans, **row), 16, progress=False)  # fmt: skip
+    assert "PV: the name of its file or folder says NC" in message
+    for phase in TIMES:
+        (scans / phase).rename(scans / f"{phase} Portal")  # of the case's name, and the same in all
+    assert len(import_studies(table(scans, **{p: f"{p} Portal" for p in TIMES}), 16, progress=False))
+
+
+def test_an_agent_that_every_header_names_tells_nothing(scans):
+    report = ImportReport()
+    for phase in TIMES:
+        change(scans / phase, ContrastBolusAgent="Iomeron")
+    assert len(import_studies(table(scans), 16, progress=False, report=report))
+    (line,) = report.lesions[0].said.lines()
+    assert line.startswith("assumed: the headers of all phases name a contrast agent, also of NC")
+
+
+def test_words_of_a_header_are_read_and_never_shown(scans):
+    change(scans / "NC", SeriesDescription="Meier portal venous")
+    message = fails("NC: the words of its header say PV", import_studies, table(scans), 16, progress=False)
+    assert "Meier" not in message
+
+
+def test_a_picture_that_shows_another_phase(tmp_path):
+    """Without a time, a word or a name: a whole abdomen, of which two phases are exchanged."""
+    (patient,) = draw_abdomens(30_100, 1)
+    drawn = abdomen_study(patient, ("NC", "ART", "PV"), 96)
+    z, y, x = (int(middle) for middle in np.argwhere(drawn.organ("liver")).mean(axis=0))
+    lesion = (z, z + 3, y - 4, y + 4, x - 4, x + 4)
+    files = write_study(Study(dict(drawn.volumes), drawn.spacing, "PV", lesion), tmp_path / "s", "nifti")
+    for number, phase in enumerate(TIMES):
+        files[phase].rename(tmp_path / f"{number}.nii.gz")
+    row = {p: f"{n}.nii.gz" for n, p in enumerate(TIMES)}
+    row |= {"mask": "", "box": "{}:{},{}:{},{}:{}".format(*lesion)}
+    assert len(import_studies(table(tmp_path, **row), 16, progress=False)) == 3
+    swapped = table(tmp_path, **row | {"NC": row["PV"], "PV": row["NC"]})
+    message = fails("NC: named NC, and all else says rather PV", import_studies, swapped, 16, progress=False)
+    assert "PV: named PV, and all else says rather NC" in message
 
 
 def test_one_scan_as_two_files_is_known_by_its_noise(scans):

@@ -90,7 +90,8 @@ class Scan:
         if (reference, centred) not in self._doubts:
             made = self._doubts[reference, centred] = Reading()
             sources = {p: reading.source for p, reading in self.readings.items()}
-            doubt_phases(sources, self._on_grid_of(reference), set(centred), made)
+            spacing = self.images[reference].GetSpacing()[::-1]
+            doubt_phases(sources, self._on_grid_of(reference), spacing, set(centred), made)
         return self._doubts[reference, centred]
 
 

@@ -18,7 +18,6 @@ from .series import Series, kind_name, sop_class
 from .stored import read_stored
 
 SHARP = re.compile(r"lung|bone|edge|sharp|detail|[bhuq][a-z]?[5-9]\d|fc[358]\d|^(d|e|l|y[a-d])$", re.IGNORECASE)
-NO_AGENT = ("NO", "NONE", "WITHOUT", "UNENHANCED")
 PACKED = 0.1  # bytes a voxel: a compressed file below it holds a few labels, no noise of a scan
 MANY = 8  # labels of a map of organs
 UNKNOWN = Source()
@@ -97,19 +96,17 @@ def series_scan(folder: Path, frames: Sequence[Frame], root: Path) -> Scan:
     """A series of DICOM; `folder` is what its files have in common."""
     first, header = frames[0], read_header(frames[0].file)
     files = {frame.file for frame in frames}
-    texts = [str(header.get(name) or "") for name in ("SeriesDescription", "ProtocolName")]
-    agent = str(header.get("ContrastBolusAgent") or "").strip().upper()
     times = [frame.source.seconds for frame in frames if frame.source.seconds]  # midnight is what anonymizers write
     normal = None if first.axes is None else np.cross(*first.axes)
-    kernel = " ".join([first.tags["reconstruction kernel"], texts[0]])
+    kernel = " ".join([first.tags["reconstruction kernel"], str(header.get("SeriesDescription") or "")])
     number = str(header.get("SeriesNumber") or "")
     return Scan(
         path=folder if len(files) > 1 or len(frames) == 1 else first.file,
-        words=" ".join([*texts, *folder.relative_to(root).parts[-1:]]),
+        words=" ".join([first.source.words, *folder.relative_to(root).parts[-1:]]),
         slices=len(frames),
         thickness=first.thickness,
         source=Source(**{**vars(first.source), "seconds": min(times, default=None)}),
-        contrast=agent not in NO_AGENT if agent else None,
+        contrast=first.source.contrast,
         number=int(number) if number.isdecimal() else None,
         poor=(normal is None or abs(normal[2]) < 0.9, any(map(SHARP.search, kernel.split()))),
         grid=_series_grid(frames),

@@ -1,5 +1,6 @@
 """One volume or mask from disk, as Hounsfield units or as a lesion on the grid of its phase."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from ..scans.study import PADDING
 from .masks import check_place, chosen, dicom_mask, one_piece
 from .reading import Reading, one_line, sitk, told
+from .series import numbered
 from .stored import read_stored
 
 
@@ -25,6 +27,7 @@ def read_volume(path: str | Path, least: int = 2, reading: Reading | None = None
     path, reading = Path(path), told(reading)
     with one_line(path):
         image = read_stored(path, least, reading)
+    reading.source = replace(reading.source, name=numbered(path)[0].name)
     values = sitk.GetArrayViewFromImage(image)
     _doubt_values(values, reading)
     if _lost_geometry(image):
