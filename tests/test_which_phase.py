@@ -122,7 +122,7 @@ def test_words_that_the_picture_contradicts_are_taken_and_doubted():
     found = guesses(("nativ", None, "ART"), ("arteriell", None, "NC"))
     assert [one.phase for one in found] == ["NC", "ART"]
     assert "named NC, and all else says rather ART" in found[0].doubts[0]
-    assert "ART is taken" in found[1].doubts[0]
+    assert "named ART, and all else says rather NC" in found[1].doubts[0]
 
 
 def test_two_series_of_a_phase_are_doubted():

@@ -10,7 +10,7 @@ person has given is taken in the same way: it is the one word of its series (`do
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -118,8 +118,8 @@ def doubts_about(phases: Sequence[str], clues: Sequence[Clue]) -> list[tuple[str
         + ["the words of its header call it a localizer"] * is_localizer(clue.words)
         for phase, clue, named in zip(phases, clues, told, strict=True)
     ]
-    everywhere = all(clue.contrast for clue in clues)
-    given = [Clue(phase, clue.seconds, None if everywhere else clue.contrast) for phase, clue in zip(phases, clues)]
+    clear = {"contrast": None} if all(clue.contrast for clue in clues) else {}
+    given = [replace(clue, words=phase, volume=None, **clear) for phase, clue in zip(phases, clues, strict=True)]
     seen = [None if c.volume is None else picture_features(c.volume, c.spacing) for c in clues]
     found = decide(given, seen, shipped())
     return [(*lines, *guess.doubts) for lines, guess in zip(doubts, found, strict=True)]
@@ -144,8 +144,8 @@ def _decide(clues: Sequence[Clue], features: Sequence[np.ndarray | None], model:
         best, other = int(full[i].argmax()), int(blind[i].argmax())
         phases.append(PHASES[best] if certain[i] or full[i, best] >= model.threshold else None)
         if certain[i] and blind[i, best] <= 1 - model.threshold:
-            told = f"named {PHASES[best]}, and all else says rather {PHASES[other]} ({blind[i, other]:.0%})"
-            doubts[i].append(f"{told}; {PHASES[best]} is taken")
+            told = f"all else says rather {PHASES[other]} ({blind[i, other]:.0%})"
+            doubts[i].append(f"named {PHASES[best]}, and {told}")
         if phases[i] and PHASES[best] not in named[i]:
             told = ", ".join(p for p in PHASES if p in named[i])
             doubts[i].append(f"its words say {told}, all else {PHASES[best]}, which is taken")
