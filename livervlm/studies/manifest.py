@@ -15,6 +15,7 @@ from ..base.progress import bar
 from ..scans.conventions import LIVER_VLM_CLASSES
 from ..scans.lesions import LesionSet, assign_groups
 from .cutting import ALIGNED, Cut, Said, column_of, cut_lesions, keep, kept, kept_path
+from .identities import cache_salt, compare
 from .series import numbered
 from .table import Fault, ListedLesion, listed, read_table, shortened
 
@@ -91,6 +92,10 @@ def import_studies(
     if aligned not in (None, *ALIGNED):
         raise InputError(f"aligned {aligned!r}: choose {' or '.join(ALIGNED)}, or none")
     found = _read(lesions, table.phases, size, aligned, jobs, progress, report.faults)
+    for lesion, cut in found:
+        cut.said.doubts.extend(doubt.message for doubt in table.doubts if doubt.row == lesion.row)
+    compared = [(lesion, cut.identity, cut.said.doubts) for lesion, cut in found]
+    report.faults += compare(compared, classes, report.notes)
     if not accept_doubts:
         hint = "(--accept-doubts takes it as it is)"
         doubts = dict.fromkeys((lesion.row, doubt) for lesion, cut in found for doubt in cut.said.doubts)
@@ -171,8 +176,10 @@ def _read(
     scans: dict[tuple, list[ListedLesion]] = {}
     for lesion in _without(faults, lesions):
         scans.setdefault(lesion.scan(), []).append(lesion)
-    work = [(rows, phases, size, aligned, kept_path(rows, phases, size, aligned)) for rows in scans.values()]
-    done = [(rows, kept(path), []) for rows, *_, path in work]
+    salt = cache_salt()
+    work = [(rows, phases, size, aligned, salt) for rows in scans.values()]
+    work = [(kept_path(*one), *one) for one in work]
+    done = [(rows, kept(path), []) for path, rows, *_ in work]
     todo = [one for one, (_, cuts, _) in zip(work, done, strict=True) if cuts is None]
     done = [one for one in done if one[1] is not None]
     jobs = jobs or max(min(cpu_count(), len(todo) // WORTH), 1)
@@ -189,10 +196,10 @@ def _read(
 
 
 def _cut(
-    rows: Sequence[ListedLesion], phases: Sequence[str], size: int, aligned: str | None, path: Path
+    path: Path, rows: Sequence[ListedLesion], phases: Sequence[str], size: int, aligned: str | None, salt: bytes
 ) -> tuple[Sequence[ListedLesion], list[Cut], list[Fault]]:
     """The lesions of one scan.  What failed is tried again next time: perhaps a disk was away."""
-    cuts, faults = cut_lesions(rows, phases, size, aligned)
+    cuts, faults = cut_lesions(rows, phases, size, aligned, salt)
     if not faults:
         keep(path, cuts)
     return rows, cuts, faults

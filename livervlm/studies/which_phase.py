@@ -112,17 +112,18 @@ def doubts_about(phases: Sequence[str], clues: Sequence[Clue]) -> list[tuple[str
 
     A picture that shows too little of a body tells nothing, and neither does an agent that every header names.
     """
-    told = [named_phases(clue.words) for clue in clues]
-    doubts = [
-        [f"the words of its header say {' or '.join(p for p in PHASES if p in named)}"] * (phase not in named)
-        + ["the words of its header call it a localizer"] * is_localizer(clue.words)
-        for phase, clue, named in zip(phases, clues, told, strict=True)
-    ]
     clear = {"contrast": None} if all(clue.contrast for clue in clues) else {}
     given = [replace(clue, words=phase, volume=None, **clear) for phase, clue in zip(phases, clues, strict=True)]
     seen = [None if c.volume is None else picture_features(c.volume, c.spacing) for c in clues]
-    found = decide(given, seen, shipped())
-    return [(*lines, *guess.doubts) for lines, guess in zip(doubts, found, strict=True)]
+    doubts = []
+    for phase, clue, guess in zip(phases, clues, decide(given, seen, shipped()), strict=True):
+        named, lines = named_phases(clue.words), []
+        if phase not in named:
+            lines.append(f"the words of its header say {' or '.join(p for p in PHASES if p in named)}")
+        if is_localizer(clue.words):
+            lines.append("the words of its header call it a localizer")
+        doubts.append((*lines, *guess.doubts))
+    return doubts
 
 
 def _decide(clues: Sequence[Clue], features: Sequence[np.ndarray | None], model: Model) -> list[Guess]:
