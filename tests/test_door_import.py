@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 from door_files import SPACING, edit, fails, hounsfield, pydicom, series
 from safetensors import safe_open
-from test_door_masks import segmentation
+from test_door_masks import contours, item, segmentation
 
 from livervlm import cli
 from livervlm.phantom.abdomen import abdomen_study, draw_abdomens
@@ -213,6 +213,37 @@ def test_a_scan_is_not_overwritten(scans, capsys):
     assert (scans / "mask.nii.gz").read_bytes() == before
     assert cli.main([*arguments, str(scans / "o.st")]) == 0
     assert cli.main([*arguments, str(scans / "o.st")]) == 0  # a set may be made anew
+
+
+def test_a_mask_that_names_another_phase_is_doubtful(scans):
+    drawn = [item(SeriesInstanceUID="1.2.1")]  # ART
+    for make, file in ((segmentation, "seg.dcm"), (contours, "rs.dcm")):
+        if make is segmentation:
+            make(scans / file, [LESION], ReferencedSeriesSequence=drawn)
+        else:
+            study = item(RTReferencedSeriesSequence=drawn)
+            make(scans / file, [LESION], ReferencedFrameOfReferenceSequence=[item(RTReferencedStudySequence=[study])])
+        words = "row 2: mask of PV: by its header the mask was drawn not on PV but on ART: is it a mask_ART?"
+        fails(words, import_studies, table(scans, mask=file), 16, progress=False)
+        assert len(import_studies(table(scans, mask="", mask_ART=file), 16, progress=False))
+    drawn[0].SeriesInstanceUID = "1.7"
+    segmentation(scans / "seg.dcm", [LESION], ReferencedSeriesSequence=drawn)
+    fails("not on PV but on another scan", import_studies, table(scans, mask="seg.dcm"), 16, progress=False)
+
+
+def test_a_mask_of_one_of_two_phases_in_one_series(scans):
+    """As in HCC-TACE-Seg: series and frame of reference are those of both, and the pictures tell."""
+    change(scans / "ART", SeriesInstanceUID="1.2.2")
+    pictures = [pydicom.dcmread(file).SOPInstanceUID for file in sorted((scans / "ART").iterdir())]
+    segmentation(scans / "seg.dcm", [LESION], ReferencedSeriesSequence=[item(SeriesInstanceUID="1.2.2")])
+    made = pydicom.dcmread(scans / "seg.dcm")
+    for group, picture in zip(made.PerFrameFunctionalGroupsSequence, pictures[3:], strict=False):
+        source = item(SourceImageSequence=[item(ReferencedSOPInstanceUID=picture)])
+        group.DerivationImageSequence = [source]
+    made.save_as(scans / "seg.dcm")
+    words = "row 2: mask of PV: by its header the mask was drawn not on PV but on ART: is it a mask_ART?"
+    fails(words, import_studies, table(scans, mask="seg.dcm"), 16, progress=False)
+    assert len(import_studies(table(scans, mask="", mask_ART="seg.dcm"), 16, progress=False))
 
 
 @pytest.mark.parametrize(

@@ -67,12 +67,27 @@ def _doubt_columns(
         reading.assume("the headers of all phases name a contrast agent, also of NC: taken to tell nothing")
 
 
-def doubt_mask(mask: Source, volume: Source, phase: str, reading: Reading) -> None:
-    """Doubts about a mask that names a patient or a frame of reference, set against its phase."""
+def doubt_mask(mask: Source, sources: Mapping[str, Source], phase: str, reading: Reading) -> None:
+    """Doubts about a mask whose header names a patient, a frame of reference or pictures, set against its phase.
+
+    sources: of all phases.
+    """
+    volume = sources[phase]
+    others = [p for p, other in sources.items() if _drawn_on(mask, other)]
     if _differ(mask.patient, volume.patient):
         reading.doubt(f"the mask is of another patient than {phase}")
     elif _differ(mask.frame_of_reference, volume.frame_of_reference):
         reading.doubt(f"the mask was drawn in another frame of reference than {phase}")
+    elif _drawn_on(mask, volume) is False:
+        where = f"{others[0]}: is it a mask_{others[0]}?" if others else "another scan"
+        reading.doubt(f"by its header the mask was drawn not on {phase} but on {where}")
+
+
+def _drawn_on(mask: Source, volume: Source) -> bool | None:
+    """Whether the header of a mask says that it was drawn on a volume; None where it does not say on what."""
+    if mask.pictures and volume.pictures:
+        return not mask.pictures.isdisjoint(volume.pictures)
+    return mask.series == volume.series if mask.series and volume.series else None
 
 
 def same_picture(one: np.ndarray, two: np.ndarray) -> bool:

@@ -66,7 +66,7 @@ class Scan:
                 part = Reading()
                 lesion = read_mask(masks[p], grid, mask_value, threshold, piece, self.images[p], part)
                 own[p] = sitk.GetArrayFromImage(lesion).astype(bool)
-                doubt_mask(part.source, self.readings[p].source, p, part)
+                doubt_mask(part.source, {q: of.source for q, of in self.readings.items()}, p, part)
                 reading.add(part, f"mask of {p}")
         volumes, spacing = self._on_grid_of(reference), grid.GetSpacing()[::-1]
         reading.add(self._doubts_of_phases(reference, frozenset(own)), "")

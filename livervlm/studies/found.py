@@ -13,7 +13,7 @@ from .frames import Frame, read_header
 from .names import is_plain, organs_told, phase_told, stem, tells_mask, words_of
 from .nifti import is_nifti, nifti_grid
 from .reading import DAMAGED, Reading, Source, one_line, silence, sitk
-from .segmentations import RTSTRUCT, SEGMENTATIONS
+from .segmentations import RTSTRUCT, SEGMENTATIONS, drawn_in, drawn_on
 from .series import Series, kind_name, sop_class
 from .stored import read_stored
 
@@ -181,26 +181,12 @@ def _segments(file: Path, header: Dataset) -> tuple[Mask, dict[int, str]]:
     for segment in header.SegmentSequence:
         meant = [str(code.get("CodeMeaning") or "") for code in segment.get("SegmentedPropertyTypeCodeSequence") or ()]
         names[int(segment.SegmentNumber)] = " ".join([str(segment.get("SegmentLabel") or ""), *meant])
-    series = frozenset(str(one.SeriesInstanceUID) for one in header.get("ReferencedSeriesSequence") or ())
-    return Mask(file, series=series, source=_drawn_in(header, str(header.get("FrameOfReferenceUID") or ""))), names
+    return Mask(file, series=drawn_on(header), source=drawn_in(header)), names
 
 
 def _contours(file: Path, header: Dataset) -> tuple[Mask, dict[int, str]]:
     names = {int(roi.ROINumber): str(roi.get("ROIName") or "") for roi in header.StructureSetROISequence}
-    frames = header.get("ReferencedFrameOfReferenceSequence") or ()
-    series = frozenset(
-        str(one.SeriesInstanceUID)
-        for frame in frames
-        for study in frame.get("RTReferencedStudySequence") or ()
-        for one in study.get("RTReferencedSeriesSequence") or ()
-    )
-    told = {str(roi.get("ReferencedFrameOfReferenceUID") or "") for roi in header.StructureSetROISequence}
-    return Mask(file, series=series, source=_drawn_in(header, told.pop() if len(told) == 1 else "")), names
-
-
-def _drawn_in(header: Dataset, frame_of_reference: str) -> Source:
-    patient, study = (str(header.get(name) or "").strip() for name in ("PatientID", "StudyInstanceUID"))
-    return Source(patient, study, frame_of_reference)
+    return Mask(file, series=drawn_on(header), source=drawn_in(header)), names
 
 
 def volume_file(file: Path, root: Path) -> Scan | Mask | int:

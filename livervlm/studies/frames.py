@@ -272,6 +272,7 @@ def _frame(file: Path, header: Dataset, index: int) -> Frame:
             date=str(header.get("AcquisitionDate") or header.get("StudyDate") or ""),
             words=" ".join(str(header.get(name) or "") for name in ("SeriesDescription", "ProtocolName")).strip(),
             contrast=agent not in NO_AGENT if agent else None,
+            pictures=frozenset(filter(None, [str(header.get("SOPInstanceUID") or "")])),
         ),
     )
 

@@ -33,7 +33,7 @@ class Source:
     """What a scan's DICOM header and name say of it; "" where they do not.  For comparing, never for showing.
 
     words: SeriesDescription and ProtocolName.  contrast: whether a contrast agent is named.  name: of its file or
-    folder.
+    folder.  pictures: SOPInstanceUIDs.  Of a mask, series and pictures are those on which it was drawn.
     """
 
     patient: str = ""
@@ -46,6 +46,7 @@ class Source:
     words: str = ""
     contrast: bool | None = None
     name: str = ""
+    pictures: frozenset[str] = frozenset()
 
 
 @dataclass(eq=False)
