@@ -178,6 +178,32 @@ def test_pieces_and_labels_of_a_row(scans):
     fails("piece: write 1 for the largest", import_studies, table(scans, piece="-2"), 16)
 
 
+def test_a_liver_is_no_lesion(scans):
+    """Voxels are so large here that the mask holds over a litre."""
+    for name in (*TIMES, "mask"):
+        files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(scans / name)) if name != "mask" else None
+        image = sitk.ReadImage(files) if files else sitk.ReadImage(scans / "mask.nii.gz")
+        image.SetSpacing((14, 14, 14))
+        image.SetOrigin((0, 0, 0))
+        sitk.WriteImage(image, scans / f"{name}.nii")
+    large = {p: f"{p}.nii" for p in TIMES} | {"mask": "mask.nii"}
+    volume = LESION.sum() * 14**3 / 1e6
+    assert volume > 1
+    words = f"row 2: {volume:.1f} l for one lesion, as large as a liver: name its label with mask_value"
+    fails(words, import_studies, table(scans, **large), 16, progress=False)
+    fails("row 2: 1.7 l for one", import_studies, table(scans, **large | {"mask": "", "box": "2:8,10:24,13:27"}), 16,
+          progress=False)  # fmt: skip
+
+
+@pytest.mark.parametrize(("moved", "words"), [(-3, "first slice of PV"), (2, "last slice of PV"), (0, "")])
+def test_a_lesion_that_the_scan_cuts_is_told(scans, moved, words):
+    write_mask(scans / "mask.nii.gz", np.roll(LESION, moved, axis=0))
+    report = ImportReport()
+    import_studies(table(scans), 16, progress=False, report=report)
+    lines = [f"assumed: the lesion lies in the {words}: taken to end there, and may go on beyond the scan"]
+    assert report.lesions[0].said.lines() == lines * bool(words)
+
+
 def test_a_soft_map_in_a_row(scans):
     image = sitk.ReadImage(scans / "mask.nii.gz", sitk.sitkFloat32)
     sitk.WriteImage(sitk.SmoothingRecursiveGaussian(image, 3.0), scans / "mask.nii.gz")

@@ -19,7 +19,7 @@ from ..scans.conventions import ABSENT, PHASE_NAMES
 from ..scans.rois import extract_rois
 from ..scans.study import Study
 from .alignment import Alignment, align
-from .files import Scan, lesions_apart
+from .files import Scan, doubt_extent, lesions_apart
 from .identities import Identity, identity_of
 from .lesion_picture import lesion_picture
 from .reading import Reading, pydicom, sitk
@@ -161,6 +161,7 @@ def _cut(
     cuts = []
     for one in lesions_apart(study) if lesion.piece == EACH else [study]:
         shown, own = [one], replace(reading, assumed=[*reading.assumed], doubts=[*reading.doubts])
+        doubt_extent(one, own)
         if aligned:
             one, found = align(one, deform=aligned == "bspline")
             shown.append(one)

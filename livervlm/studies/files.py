@@ -20,6 +20,7 @@ from .masks import pieces, same_grid
 from .reading import Reading, sitk, told
 from .volumes import read_mask, read_volume
 
+MOST = 1e6  # mm3: few lesions are as large, and a whole liver is larger
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"  # DICOM PS3.4, table B.5-1
 
 
@@ -128,7 +129,28 @@ def read_study(
         raise InputError("give either a mask of the lesion or a box")
     readings = {p: Reading() for p in PHASE_NAMES if p in phases}
     images = {p: read_volume(phases[p], reading=of) for p, of in readings.items()}
-    return Scan(images, readings).lesion(mask, box, mask_value, threshold, piece, reading, reference)
+    reading = told(reading)
+    study = Scan(images, readings).lesion(mask, box, mask_value, threshold, piece, reading, reference)
+    doubt_extent(study, reading)
+    return study
+
+
+def doubt_extent(study: Study, reading: Reading) -> None:
+    """Whether a lesion is too large for one, or reaches the end of the scan."""
+    z0, z1, y0, y1, x0, x1 = study.box
+    lesion = study.masks["lesion"][study.reference] if study.masks else None
+    inside = np.pi / 6 * (z1 - z0) * (y1 - y0) * (x1 - x0) if lesion is None else np.count_nonzero(lesion)
+    if (volume := inside * np.prod(study.spacing)) > MOST:
+        reading.doubt(
+            f"{volume / 1e6:.1f} l for one lesion, as large as a liver: name its label with mask_value, or give a mask "
+            "or box of the lesion alone"
+        )
+    ends = [name for name, there in (("first", z0 == 0), ("last", z1 == len(study.volumes[study.reference]))) if there]
+    if ends:
+        reading.assume(
+            f"the lesion lies in the {' and the '.join(ends)} slice of {study.reference}: taken to end there, and may "
+            "go on beyond the scan"
+        )
 
 
 def lesions_apart(study: Study) -> list[Study]:

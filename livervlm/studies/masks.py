@@ -56,6 +56,10 @@ def chosen(values: np.ndarray, value, threshold: float | None, reading: Reading)
     """(Z, Y, X) uint8 of the voxels that are meant."""
     if isinstance(value, str):
         raise InputError("mask_value is a name, but only DICOM-SEG and RTSTRUCT name their parts; give a number")
+    if threshold is not None and value is not None:
+        raise InputError("mask_value picks a label and mask_threshold cuts a soft map; give the one that this mask is")
+    if value is not None and value <= 0:
+        raise InputError(f"mask_value {value} is the background of a mask; give the lesion's label, from 1 up")
     if threshold is not None:
         return _not_empty(values >= threshold, values, f"no voxel from {threshold:g} up")
     whole = np.rint(values)

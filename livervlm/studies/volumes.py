@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..base.errors import InputError
 from ..scans.study import PADDING
 from .masks import check_place, chosen, dicom_mask, one_piece
 from .reading import Reading, one_line, sitk, told
@@ -64,6 +65,8 @@ def read_mask(
     path, reading = Path(path), told(reading)
     phase = like if phase is None else phase
     with one_line(path):
+        if threshold is not None and threshold <= 0:
+            raise InputError(f"mask_threshold {threshold:g}: the background is lesion, too; give a value above 0")
         lesion = dicom_mask(path, phase, value, threshold, reading)
         if lesion is None:
             image = read_stored(path, 1, reading)
