@@ -204,6 +204,27 @@ def test_a_lesion_that_the_scan_cuts_is_told(scans, moved, words):
     assert report.lesions[0].said.lines() == lines * bool(words)
 
 
+@pytest.mark.parametrize(
+    ("lowest", "words"), [(4, "31% of it lies beyond the volume"), (7, "it lies beyond the volume")]
+)
+def test_a_mask_that_the_reference_cuts_off(scans, lowest, words):
+    """PV has six slices of ten; NC has all of them, and so has its mask."""
+    for file in sorted((scans / "PV").iterdir())[6:]:
+        file.unlink()
+    masks = {}
+    for phase, z0 in (("NC", lowest), ("PV", 2)):
+        masks[phase] = np.zeros(SHAPE, bool)
+        masks[phase][z0 : z0 + 3] = LESION[4:7]
+        write_mask(scans / f"{phase}.nii.gz", masks[phase])
+    files = {f"mask_{phase}": f"{phase}.nii.gz" for phase in masks}
+    fails(f"row 2: .*mask of NC: {words}", import_studies, table(scans, mask="", **files), 16, progress=False)
+    if lowest == 4:
+        drawn = {phase: scans / f"{phase}.nii.gz" for phase in masks}
+        study = read_study({p: scans / p for p in TIMES}, drawn, reading=Reading())
+        for phase, mask in masks.items():
+            assert study.centres[phase] == pytest.approx(np.argwhere(mask).mean(axis=0))
+
+
 def test_a_soft_map_in_a_row(scans):
     image = sitk.ReadImage(scans / "mask.nii.gz", sitk.sitkFloat32)
     sitk.WriteImage(sitk.SmoothingRecursiveGaussian(image, 3.0), scans / "mask.nii.gz")

@@ -16,9 +16,9 @@ from ..scans.conventions import PHASE_NAMES
 from ..scans.rois import mask_box
 from ..scans.study import PADDING, Study
 from .acquisitions import doubt_mask, doubt_phases
-from .masks import pieces, same_grid
+from .masks import pieces, place_on, same_grid
 from .reading import Reading, sitk, told
-from .volumes import read_mask, read_volume
+from .volumes import read_volume, stored_mask
 
 MOST = 1e6  # mm3: few lesions are as large, and a whole liver is larger
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"  # DICOM PS3.4, table B.5-1
@@ -58,15 +58,18 @@ class Scan:
             reading.assume(
                 f"the box is in voxels of {reference} turned upright, from the feet, the front and the right"
             )
-        own = {}
+        own, centres = {}, {}
         for p in names:
             reading.add(self.readings[p], p)
             if not same_grid(self.images[p], grid):
                 reading.assume(f"{p}: resampled (linear) onto the grid of {reference}")
             if p in masks:
                 part = Reading()
-                lesion = read_mask(masks[p], grid, mask_value, threshold, piece, self.images[p], part)
-                own[p] = sitk.GetArrayFromImage(lesion).astype(bool)
+                lesion = stored_mask(masks[p], self.images[p], mask_value, threshold, piece, part)
+                try:
+                    own[p], centres[p] = place_on(lesion, grid, part)
+                except InputError as error:
+                    raise InputError(f"mask of {p}: {error}") from None
                 doubt_mask(part.source, {q: of.source for q, of in self.readings.items()}, p, part)
                 reading.add(part, f"mask of {p}")
         volumes, spacing = self._on_grid_of(reference), grid.GetSpacing()[::-1]
@@ -74,7 +77,7 @@ class Scan:
         if box is not None:
             return Study(volumes, spacing, reference, tuple(box))
         lesion = {p: own.get(p, own[reference]) for p in names}
-        centres = {p: tuple(np.argwhere(m).mean(0).tolist()) for p, m in lesion.items()} if len(own) > 1 else {}
+        centres = {p: centres.get(p, centres[reference]) for p in names} if len(own) > 1 else {}
         return Study(volumes, spacing, reference, mask_box(own[reference]), centres, {"lesion": lesion})
 
     def _on_grid_of(self, reference: str) -> dict[str, np.ndarray]:
