@@ -75,12 +75,13 @@ def import_studies(
 
     phases: of the set; by default all in the table.  incomplete: keep rows that have two of them.  aligned: bring
     phases onto the reference, "rigid" or "bspline", as `align` does; a phase that it leaves as it was is a doubt.
-    accept_doubts: keep rows whose files contradict themselves or each other.  jobs: processes, by default one a core
-    where there is work for them.  report: gets what was read, assumed and left out, and pictures; without it a row that
-    is left out is a Python warning.
+    accept_doubts: keep rows whose files contradict themselves, each other, their columns or other rows.  jobs:
+    processes, by default one a core where there is work for them.  report: gets what was read, assumed and left out,
+    and pictures; without it a row that is left out is a Python warning.
 
-    Each scan is read once.  What was cut out of it is kept in `cache_home()`, so that the same call goes on where it
-    stopped.  The set holds no path and no text of the patient column; lesion masks are in it when every row has one.
+    Each scan is read once.  What was cut out of it is kept in `cache_home()`, with salted hashes by which rows are
+    compared, so that the same call goes on where it stopped.  The set holds no path and no text of the patient column;
+    lesion masks are in it when every row has one.
 
     Raises `InputError` for what is wrong with the table, all of it at once, or where no lesion is left.
     """
