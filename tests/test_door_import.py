@@ -128,7 +128,7 @@ def test_words_of_a_header_are_read_and_never_shown(scans):
 def test_a_picture_that_shows_another_phase(tmp_path):
     """Without a time, a word or a name: a whole abdomen, of which two phases are exchanged."""
     (patient,) = draw_abdomens(30_100, 1)
-    drawn = abdomen_study(patient, ("NC", "ART", "PV"), 96)
+    drawn = abdomen_study(patient, ("NC", "ART", "PV"), 64)
     z, y, x = (int(middle) for middle in np.argwhere(drawn.organ("liver")).mean(axis=0))
     lesion = (z, z + 3, y - 4, y + 4, x - 4, x + 4)
     files = write_study(Study(dict(drawn.volumes), drawn.spacing, "PV", lesion), tmp_path / "s", "nifti")
