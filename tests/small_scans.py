@@ -12,9 +12,9 @@ PHASES = ("NC", "ART", "PV")
 SPACING = (2.5, 0.8, 0.7)  # mm along Z, Y, X
 
 
-def liver_study(moves: bool = True) -> Study:
-    """A noisy liver with a dark ellipsoid that lies elsewhere in each phase if it `moves`."""
-    rng = np.random.default_rng(7)
+def liver_study(moves: bool = True, seed: int = 7) -> Study:
+    """A noisy liver with a dark ellipsoid that lies elsewhere in each phase if it `moves`; seed: of the noise."""
+    rng = np.random.default_rng(seed)
     shape = (12, 40, 44)
     z, y, x = np.indices(shape)
     volumes, masks, centres = {}, {}, {}

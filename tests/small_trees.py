@@ -1,5 +1,6 @@
 """Trees of scans and masks for `livervlm scan`, and what it makes of them."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,17 @@ def noise(seed: int, shape=SHAPE) -> np.ndarray:
     return np.random.default_rng(seed).normal(60, 12, shape).astype(np.int16)
 
 
+def shown(patient: str, phase: str, shape=SHAPE) -> np.ndarray:
+    """The voxels of `dicom`; no two scans have the same."""
+    return noise(zlib.crc32(f"{patient} {phase}".encode()), shape)
+
+
 def dicom(folder, patient, phase, study="1.2.3", n=0, shape=SHAPE, **tags) -> Path:
     """A series of one phase, whose UIDs and times follow from what it is."""
     own = {"PatientID": patient, "StudyInstanceUID": f"{study}.{patient[-1]}", "SeriesDescription": SAID[phase],
            "SeriesInstanceUID": f"1.2.{patient[-1]}.{[*SAID].index(phase)}.{n}", "AcquisitionTime": TIMES[phase],
            "FrameOfReferenceUID": f"{study}.{patient[-1]}.9", "StudyDate": "20200101"}  # fmt: skip
-    series(folder, noise([*SAID].index(phase), shape), **own | tags)
+    series(folder, shown(patient, phase, shape), **own | tags)
     return folder
 
 

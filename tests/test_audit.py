@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from livervlm import InputError, LesionSet, audit, cli, read_metadata
 from livervlm.evaluation.audit.duplicates import NEAR, near_pairs
+from livervlm.scans.conventions import ABSENT
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +175,34 @@ def test_labels_and_sizes(clean):
     masks[first, 2, 0, :4] = 1
     finding = only(others(replace(clean, masks=masks)), "size")
     assert (finding.slices, "under 5 pixels" in finding.what) == ((first,), True)
+
+
+def test_slices_are_counted_by_lesion(clean):
+    """Of a patient with four slices: they are two small lesions, or one."""
+    patients, n = np.unique(clean.patient, return_counts=True)
+    large = patients[n >= 4][0]
+    four, rest = clean.subset(np.flatnonzero(clean.patient == large)[:4]), clean.subset(clean.patient != large)
+    lesions = LesionSet.concatenate([four, rest])
+    small = {}
+    for name, numbers in {"two": [1, 1, 2, 2], "one": [1, 1, 1, 1]}.items():
+        (note,) = (
+            f for f in audit(replace(lesions, lesion=np.array([*numbers, *(9 + rest.patient)]))) if f.check == "size"
+        )
+        small[name] = note
+    assert set(small["two"].slices) - set(small["one"].slices) == {0, 1, 2, 3}
+    counts = [
+        int(re.match(r"(\d+) lesions? of \d+ patients? with under 3 slices", small[one].what)[1]) for one in small
+    ]
+    assert counts[0] == counts[1] + 2
+
+
+def test_a_phase_that_is_missing_shows_no_small_lesion(clean):
+    present = np.ones((len(clean), 3), bool)
+    present[:20, 0] = False
+    gone = ~present[..., None, None]
+    hu, masks = np.where(gone, ABSENT, clean.hu), np.where(gone, np.uint8(0), clean.masks)
+    lesions = replace(clean, hu=hu, masks=masks, present=present)
+    assert not [finding for finding in audit(lesions) if "under 5 pixels" in finding.what]
 
 
 def test_folds_that_bear_no_question(clean):

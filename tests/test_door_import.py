@@ -8,10 +8,13 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 from door_files import SPACING, edit, fails, hounsfield, pydicom, series
-from test_door_masks import segmentation
+from safetensors import safe_open
+from test_door_masks import contours, item, segmentation
 
 from livervlm import cli
-from livervlm.studies.files import read_study
+from livervlm.phantom.abdomen import abdomen_study, draw_abdomens
+from livervlm.scans.study import Study
+from livervlm.studies.files import read_study, write_study
 from livervlm.studies.manifest import ImportReport, import_studies
 from livervlm.studies.reading import Reading
 
@@ -64,11 +67,23 @@ def test_a_study_without_contradictions(scans):
 
 CONTRADICTIONS = {
     "NC and ART show the same acquisition": lambda f: (shutil.rmtree(f / "NC"), shutil.copytree(f / "ART", f / "NC")),
-    "ART and PV show the same acquisition": lambda f: change(f / "PV", AcquisitionTime="100200"),
+    "ART: taken as ART, and acquired at the same time as PV": lambda f: change(f / "PV", AcquisitionTime="100201"),
+    "PV: taken as PV, and acquired 5.0 h from ART": lambda f: change(f / "PV", AcquisitionTime="150200"),
     "NC and ART are of different patients": lambda f: change(f / "NC", PatientID="P2"),
     "NC and ART are of different examinations": lambda f: change(f / "NC", StudyInstanceUID="1.8"),
     "NC and ART were acquired on different days": lambda f: change(f / "NC", AcquisitionDate="20190101"),
-    "ART was acquired 250 s before NC: are they swapped": lambda f: change(f / "NC", AcquisitionTime="100610"),
+    "NC: taken as NC, and acquired 250 s after ART": lambda f: change(f / "NC", AcquisitionTime="100610"),
+    "NC: the words of its header say PV": lambda f: change(f / "NC", SeriesDescription="PORTAL VENOUS 5.0"),
+    "PV: the words of its header say NC": lambda f: change(f / "PV", ProtocolName="Abdomen nativ"),
+    "ART: the words of its header call it a localizer": lambda f: change(f / "ART", SeriesDescription="Topogram"),
+    "NC: taken as NC, and its header names a contrast agent": lambda f: (
+        change(f / "NC", ContrastBolusAgent="Iomeron"),
+        change(f / "PV", ContrastBolusAgent="NONE"),
+    ),
+    "PV: taken as PV, and its header names no contrast agent": lambda f: (
+        change(f / "ART", ContrastBolusAgent="Iomeron"),
+        change(f / "PV", ContrastBolusAgent="NONE"),
+    ),
     "NC and ART have different frames of reference": lambda f: change(f / "NC", FrameOfReferenceUID="1.7"),
 }
 
@@ -81,6 +96,50 @@ def test_phases_that_contradict_each_other(scans, words, capsys):
         read_study({p: scans / p for p in TIMES}, scans / "mask.nii.gz")
     assert cli.main(["import", str(table(scans)), "--out", str(scans / "o.st"), "--size", "16", "--accept-doubts"]) == 0
     assert re.search(f"row 2: doubt: {words}", capsys.readouterr().out)
+
+
+def test_files_whose_names_say_another_column(scans):
+    row = {"NC": "PV", "PV": "NC"}
+    for phase in TIMES:
+        change(scans / phase, AcquisitionTime="")
+    message = fails("row 2: NC: the name of its file or folder says PV; is it in the right column", import_studies,
+                    table(scans, **row), 16, progress=False)  # fmt: skip
+    assert "PV: the name of its file or folder says NC" in message
+    for phase in TIMES:
+        (scans / phase).rename(scans / f"{phase} Portal")  # of the case's name, and the same in all
+    assert len(import_studies(table(scans, **{p: f"{p} Portal" for p in TIMES}), 16, progress=False))
+
+
+def test_an_agent_that_every_header_names_tells_nothing(scans):
+    report = ImportReport()
+    for phase in TIMES:
+        change(scans / phase, ContrastBolusAgent="Iomeron")
+    assert len(import_studies(table(scans), 16, progress=False, report=report))
+    (line,) = report.lesions[0].said.lines()
+    assert line.startswith("assumed: the headers of all phases name a contrast agent, also of NC")
+
+
+def test_words_of_a_header_are_read_and_never_shown(scans):
+    change(scans / "NC", SeriesDescription="Meier portal venous")
+    message = fails("NC: the words of its header say PV", import_studies, table(scans), 16, progress=False)
+    assert "Meier" not in message
+
+
+def test_a_picture_that_shows_another_phase(tmp_path):
+    """Without a time, a word or a name: a whole abdomen, of which two phases are exchanged."""
+    (patient,) = draw_abdomens(30_100, 1)
+    drawn = abdomen_study(patient, ("NC", "ART", "PV"), 64)
+    z, y, x = (int(middle) for middle in np.argwhere(drawn.organ("liver")).mean(axis=0))
+    lesion = (z, z + 3, y - 4, y + 4, x - 4, x + 4)
+    files = write_study(Study(dict(drawn.volumes), drawn.spacing, "PV", lesion), tmp_path / "s", "nifti")
+    for number, phase in enumerate(TIMES):
+        files[phase].rename(tmp_path / f"{number}.nii.gz")
+    row = {p: f"{n}.nii.gz" for n, p in enumerate(TIMES)}
+    row |= {"mask": "", "box": "{}:{},{}:{},{}:{}".format(*lesion)}
+    assert len(import_studies(table(tmp_path, **row), 16, progress=False)) == 3
+    swapped = table(tmp_path, **row | {"NC": row["PV"], "PV": row["NC"]})
+    message = fails("NC: named NC, and all else says rather PV", import_studies, swapped, 16, progress=False)
+    assert "PV: named PV, and all else says rather NC" in message
 
 
 def test_one_scan_as_two_files_is_known_by_its_noise(scans):
@@ -119,6 +178,53 @@ def test_pieces_and_labels_of_a_row(scans):
     fails("piece: write 1 for the largest", import_studies, table(scans, piece="-2"), 16)
 
 
+def test_a_liver_is_no_lesion(scans):
+    """Voxels are so large here that the mask holds over a litre."""
+    for name in (*TIMES, "mask"):
+        files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(scans / name)) if name != "mask" else None
+        image = sitk.ReadImage(files) if files else sitk.ReadImage(scans / "mask.nii.gz")
+        image.SetSpacing((14, 14, 14))
+        image.SetOrigin((0, 0, 0))
+        sitk.WriteImage(image, scans / f"{name}.nii")
+    large = {p: f"{p}.nii" for p in TIMES} | {"mask": "mask.nii"}
+    volume = LESION.sum() * 14**3 / 1e6
+    assert volume > 1
+    words = f"row 2: {volume:.1f} l for one lesion, as large as a liver: name its label with mask_value"
+    fails(words, import_studies, table(scans, **large), 16, progress=False)
+    fails("row 2: 1.7 l for one", import_studies, table(scans, **large | {"mask": "", "box": "2:8,10:24,13:27"}), 16,
+          progress=False)  # fmt: skip
+
+
+@pytest.mark.parametrize(("moved", "words"), [(-3, "first slice of PV"), (2, "last slice of PV"), (0, "")])
+def test_a_lesion_that_the_scan_cuts_is_told(scans, moved, words):
+    write_mask(scans / "mask.nii.gz", np.roll(LESION, moved, axis=0))
+    report = ImportReport()
+    import_studies(table(scans), 16, progress=False, report=report)
+    lines = [f"assumed: the lesion lies in the {words}: taken to end there, and may go on beyond the scan"]
+    assert report.lesions[0].said.lines() == lines * bool(words)
+
+
+@pytest.mark.parametrize(
+    ("lowest", "words"), [(4, "31% of it lies beyond the volume"), (7, "it lies beyond the volume")]
+)
+def test_a_mask_that_the_reference_cuts_off(scans, lowest, words):
+    """PV has six slices of ten; NC has all of them, and so has its mask."""
+    for file in sorted((scans / "PV").iterdir())[6:]:
+        file.unlink()
+    masks = {}
+    for phase, z0 in (("NC", lowest), ("PV", 2)):
+        masks[phase] = np.zeros(SHAPE, bool)
+        masks[phase][z0 : z0 + 3] = LESION[4:7]
+        write_mask(scans / f"{phase}.nii.gz", masks[phase])
+    files = {f"mask_{phase}": f"{phase}.nii.gz" for phase in masks}
+    fails(f"row 2: .*mask of NC: {words}", import_studies, table(scans, mask="", **files), 16, progress=False)
+    if lowest == 4:
+        drawn = {phase: scans / f"{phase}.nii.gz" for phase in masks}
+        study = read_study({p: scans / p for p in TIMES}, drawn, reading=Reading())
+        for phase, mask in masks.items():
+            assert study.centres[phase] == pytest.approx(np.argwhere(mask).mean(axis=0))
+
+
 def test_a_soft_map_in_a_row(scans):
     image = sitk.ReadImage(scans / "mask.nii.gz", sitk.sitkFloat32)
     sitk.WriteImage(sitk.SmoothingRecursiveGaussian(image, 3.0), scans / "mask.nii.gz")
@@ -135,7 +241,7 @@ def test_what_is_taken_for_granted_is_said(scans, capsys):
     report = ImportReport()
     lesions = import_studies(table(scans, ART="art.nii.gz"), 16, progress=False, report=report)
     assert report.lesions[0].said.lines() == ["assumed: ART: resampled (linear) onto the grid of PV"]
-    row = {"patient": "a", "label": "HCC", **{p: p for p in TIMES}, "box": "3:8,11:26,15:28", "group": 1}
+    row = {"patient": "a", "label": "HCC", **{p: p for p in TIMES}, "box": "3:8,0:9,30:40", "group": 1}
     pd.concat([pd.read_csv(table(scans)), pd.DataFrame([row])]).to_csv(scans / "t.csv", index=False)
     arguments = ["import", str(scans / "t.csv"), "--out", str(scans / "o.st"), "--size", "16"]
     assert cli.main(arguments) == 0
@@ -156,6 +262,37 @@ def test_a_scan_is_not_overwritten(scans, capsys):
     assert cli.main([*arguments, str(scans / "o.st")]) == 0  # a set may be made anew
 
 
+def test_a_mask_that_names_another_phase_is_doubtful(scans):
+    drawn = [item(SeriesInstanceUID="1.2.1")]  # ART
+    for make, file in ((segmentation, "seg.dcm"), (contours, "rs.dcm")):
+        if make is segmentation:
+            make(scans / file, [LESION], ReferencedSeriesSequence=drawn)
+        else:
+            study = item(RTReferencedSeriesSequence=drawn)
+            make(scans / file, [LESION], ReferencedFrameOfReferenceSequence=[item(RTReferencedStudySequence=[study])])
+        words = "row 2: mask of PV: by its header the mask was drawn not on PV but on ART: is it a mask_ART?"
+        fails(words, import_studies, table(scans, mask=file), 16, progress=False)
+        assert len(import_studies(table(scans, mask="", mask_ART=file), 16, progress=False))
+    drawn[0].SeriesInstanceUID = "1.7"
+    segmentation(scans / "seg.dcm", [LESION], ReferencedSeriesSequence=drawn)
+    fails("not on PV but on another scan", import_studies, table(scans, mask="seg.dcm"), 16, progress=False)
+
+
+def test_a_mask_of_one_of_two_phases_in_one_series(scans):
+    """As in HCC-TACE-Seg: series and frame of reference are those of both, and the pictures tell."""
+    change(scans / "ART", SeriesInstanceUID="1.2.2")
+    pictures = [pydicom.dcmread(file).SOPInstanceUID for file in sorted((scans / "ART").iterdir())]
+    segmentation(scans / "seg.dcm", [LESION], ReferencedSeriesSequence=[item(SeriesInstanceUID="1.2.2")])
+    made = pydicom.dcmread(scans / "seg.dcm")
+    for group, picture in zip(made.PerFrameFunctionalGroupsSequence, pictures[3:], strict=False):
+        source = item(SourceImageSequence=[item(ReferencedSOPInstanceUID=picture)])
+        group.DerivationImageSequence = [source]
+    made.save_as(scans / "seg.dcm")
+    words = "row 2: mask of PV: by its header the mask was drawn not on PV but on ART: is it a mask_ART?"
+    fails(words, import_studies, table(scans, mask="seg.dcm"), 16, progress=False)
+    assert len(import_studies(table(scans, mask="", mask_ART="seg.dcm"), 16, progress=False))
+
+
 @pytest.mark.parametrize(
     ("tags", "words"),
     [
@@ -166,3 +303,122 @@ def test_a_scan_is_not_overwritten(scans, capsys):
 def test_a_mask_of_another_scan_is_doubtful(scans, tags, words):
     segmentation(scans / "seg.dcm", [LESION], **tags)
     fails(f"row 2: mask of PV: {words}", import_studies, table(scans, mask="seg.dcm"), 16, progress=False)
+
+
+# Rows against each other
+
+
+def rows_of(folder, *rows):
+    """A table of several rows, each the one of `table` but for some cells."""
+    whole = [pd.read_csv(table(folder, **cells), dtype=str) for cells in rows]
+    pd.concat(whole).to_csv(folder / "t.csv", index=False)
+    return folder / "t.csv"
+
+
+def another(folder, name, seed, **tags):
+    """The same study in a folder of its own: with seed None the same voxels, else others; and cells for its row."""
+    for i, phase in enumerate(TIMES):
+        shutil.copytree(folder / phase, folder / name / phase)
+        own = {"SeriesInstanceUID": f"1.5.{seed}.{i}", "StudyInstanceUID": f"1.6.{seed}", **tags}
+        for file in (folder / name / phase).iterdir():
+            made = pydicom.dcmread(file)
+            edit(made, **own)
+            if seed is not None:
+                noise = np.random.default_rng((seed, i, made.InstanceNumber)).integers(-9, 10, made.pixel_array.shape)
+                made.PixelData = (made.pixel_array + noise).astype(np.uint16).tobytes()
+            made.save_as(file)
+    return {p: f"{name}/{p}" for p in TIMES}
+
+
+@pytest.fixture
+def numbered_slices(scans):
+    for phase in TIMES:
+        for n, file in enumerate(sorted((scans / phase).iterdir())):
+            made = pydicom.dcmread(file)
+            made.InstanceNumber = n
+            made.save_as(file)
+    return scans
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_a_copied_scan_is_known_again_by_its_voxels(numbered_slices, group):
+    scans = numbered_slices
+    copied = another(scans, "other", None, PatientID="P2", FrameOfReferenceUID="1.7")
+    both = rows_of(scans, {}, {"patient": "b", "label": "CYST", "group": group, **copied})
+    words = (
+        "row 2: NC is the scan of row 3, voxel for voxel, which is another patient's; row 3: NC is the scan of row 2"
+    )
+    fails(words, import_studies, both, 16, progress=False)
+    fails(words, import_studies, both, 16, progress=False, accept_doubts=True)
+
+
+IDENTITIES = {
+    "patient: NC has the PatientID of row 3, which is another patient's": ({"PatientID": "P1"}, {"patient": "b"}),
+    "NC: by its header it is the series of row 3, which is another": (
+        {"PatientID": "P2", "SeriesInstanceUID": "1.2.0"},
+        {"patient": "b"},
+    ),
+    "patient: its PatientID is not that of row 3, the same patient": ({"PatientID": "P2"}, {"patient": "a"}),
+}
+
+
+@pytest.mark.parametrize("words", IDENTITIES)
+def test_rows_whose_headers_name_other_patients_than_the_table(numbered_slices, words, capsys, empty_cache):
+    scans, (tags, cells) = numbered_slices, IDENTITIES[words]
+    both = rows_of(scans, {}, {**cells, **another(scans, "other", 1, **tags)})
+    for _ in range(2):  # the second time from what is kept
+        message = fails(f"row 2: {words}", import_studies, both, 16, progress=False)
+        assert "P1" not in message.replace(str(scans), "")
+    for file in empty_cache.rglob("*.safetensors"):
+        with safe_open(file, framework="np") as kept:
+            text = kept.metadata()["cuts"]
+        assert '"series": {"NC": "' in text
+        assert not re.search(r"P1|P2|1\.2\.0|1\.5\.1", text)
+    assert cli.main(["import", str(both), "--out", str(scans / "o.st"), "--size", "16", "--accept-doubts"]) == 0
+    assert f"row 2: doubt: {words}" in capsys.readouterr().out
+
+
+def test_an_identifier_that_everybody_has_names_nobody(numbered_slices):
+    scans = numbered_slices
+    more = [{"patient": n, **another(scans, str(n), n)} for n in (1, 2)]
+    report = ImportReport()
+    import_studies(rows_of(scans, {}, *more), 16, progress=False, report=report)
+    assert report.notes == ["3 patients have one PatientID: taken to name nobody"]
+    assert not report.faults
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ({}, {"mask": "copy.nii.gz", "label": "CYST"}, "row 2: label: HCC, but CYST in row 3, at the same place"),
+        ({}, {"mask": "copy.nii.gz"}, "row 2: the lesion of row 3 again, at the same place of the same scan"),
+        (
+            {"mask": "", "box": "3:8,11:26,15:28"},
+            {"mask": "", "box": "3:8,11:26,15:29", "label": "CYST"},
+            "row 2: label: HCC, but CYST in row 3.* row 3: label: CYST, but HCC in row 2",
+        ),
+    ],
+)
+def test_one_lesion_twice(scans, first, second, words):
+    shutil.copy(scans / "mask.nii.gz", scans / "copy.nii.gz")
+    fails(words, import_studies, rows_of(scans, first, second), 16, progress=False)
+
+
+def test_lesions_beside_each_other_are_two(scans):
+    boxes = [
+        {"mask": "", "box": box, "label": label}
+        for box, label in (("3:8,11:26,15:28", "HCC"), ("3:8,20:35,20:33", "CYST"))
+    ]
+    assert len(import_studies(rows_of(scans, *boxes), 16, progress=False)) == 10
+
+
+@pytest.mark.parametrize(("one", "other"), [("01", "1"), ("case 7", "Case 007"), ("Meier", "meier ")])
+def test_patients_that_look_alike(numbered_slices, one, other):
+    scans = numbered_slices
+    both = rows_of(scans, {"patient": one}, {"patient": other, **another(scans, "other", 1, PatientID="P2")})
+    words = "row 3: patient: other than in row 2 only by blanks, capitals or zeros before a number: write both alike"
+    report = ImportReport()
+    import_studies(both, 16, progress=False, report=report)
+    (fault,) = report.faults
+    assert (fault.row, fault.column) == (3, "patient")
+    assert fault.message.startswith(words.removeprefix("row 3: "))

@@ -94,6 +94,18 @@ def test_a_soft_map_needs_a_threshold(tmp_path, ct):
     fails("no voxel from 2 up", read_mask, file, ct, threshold=2.0)
 
 
+def test_the_background_is_no_lesion(tmp_path, ct):
+    """Nor is a label where a map is cut, or a cut where a label is picked."""
+    file = stored(tmp_path / "m.nii.gz", ONE.astype(np.uint8) * 2, ct)
+    for value in (0, -1):
+        fails(f"mask_value {value} is the background", read_mask, file, ct, value=value)
+    for threshold in (0, -3.0):
+        fails(f"mask_threshold {threshold:g}: the background is lesion, too", read_mask, file, ct, threshold=threshold)
+    fails("give the one that this mask is", read_mask, file, ct, value=2, threshold=0.5)
+    fractional = segmentation(tmp_path / "s.dcm", [ONE * 255], "FRACTIONAL")
+    fails("mask_threshold 0: the background is lesion, too", read_mask, fractional, ct, threshold=0)
+
+
 def test_pieces_are_one_lesion_each(tmp_path, ct):
     file = stored(tmp_path / "m.nii.gz", (ONE | TWO).astype(np.uint8), ct)
     both = doubt(file, ct, f"2 pieces that do not touch, of {ONE.sum() * 1.4:.0f}, {TWO.sum() * 1.4:.0f} mm3")

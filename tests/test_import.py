@@ -164,7 +164,7 @@ def test_what_is_kept_is_used_as_long_as_nothing_changed(here, rows, reads):
     os.utime("Meier_0/ART.nii.gz")
     assert again(few) == 3
     assert again([{**few[0], "mask_value": 2}, *few[3:]]) == 3
-    names = [path.name for path in here.glob("own-cache/studies/*")]
+    names = [path.name for path in here.glob("own-cache/studies/*") if path.name != "salt"]
     assert all(set(name.removesuffix(".safetensors")) <= set("0123456789abcdef") for name in names)
 
 

@@ -52,7 +52,7 @@ def test_mct_ltdiag(tmp_path, capfd):
     table, said = scan(tmp_path, capfd, "--layout", "mct-ltdiag")
     assert table["label"].tolist() == ["HCC", "HEM", "MET"]
     assert table["mask_PV"].str.endswith("/mask_pvp.nii.gz").all()
-    assert table["doubts"].tolist() == ["", "", "no scan for ART"]
+    assert table["doubts"].tolist() == ["", "", "no scan for ART, DL"]
     assert "left out: 1 x archive that is not unpacked" in said
     assert "left out: 1 x patient without a folder" in said
     assert "--classes HCC,ICC,MET,HEM" in said
@@ -95,7 +95,7 @@ def test_waw_tace(tmp_path, capfd):
     first = table.iloc[1]
     assert all(first[phase].endswith(f"10_{n}_scan.nii.gz") for n, phase in enumerate(PHASES))
     assert all(first[f"mask_{phase}"].endswith(f"10_{n}_1_tumor_seg.nrrd") for n, phase in enumerate(PHASES))
-    doubts = ["no scan for NC; no mask", "", "its mask is missing in NC, DL", ""]
+    doubts = ["no scan for NC, DL; no mask", "", "its mask is missing in NC, DL", "no scan for DL"]
     assert table["doubts"].tolist() == doubts
     assert "left out: 1 x lesion without a scan" in said
     assert "HU inside them are too low" in said

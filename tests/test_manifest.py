@@ -44,8 +44,8 @@ def write_manifest(folder: Path, rows: list[dict], name: str = "cohort.csv") -> 
 def scans(tmp_path_factory):
     """A folder for each of four patients, named as in life; label 2 of a mask is a second lesion."""
     folder = tmp_path_factory.mktemp("scans")
-    for i, name in enumerate(["Meier^Anna", "Weiß^Bo", "00471103", "Lund^Cy"]):
-        files = write_study(liver_study(), folder / name, ("nifti", "dicom")[i % 2])
+    for i, name in enumerate(["Meier^Anna", "Weiß^Bo", "00471103", "Lund^Cy"]):  # the third is `study`
+        files = write_study(liver_study(seed=5 + i), folder / name, ("nifti", "dicom")[i % 2], name)
         for file in (file for column, file in files.items() if column.startswith("mask")):
             mask = sitk.ReadImage(file)
             values = sitk.GetArrayFromImage(mask)
@@ -109,7 +109,7 @@ def test_import_with_boxes_groups_and_two_phases(tmp_path, cohort):
             "PV": row["PV"],
             "group": 7 - i // 2,
         }
-        | {"box": f"{4 + i % 2}:{8 + i % 2}, 14:27, 13:26"}
+        | {"box": f"{4 + i % 2}:{8 + i % 2}, 14:27, {13 + i % 2 * 13}:{26 + i % 2 * 13}"}
         for i, row in enumerate(cohort)
     ]
     lesions = import_studies(write_manifest(tmp_path, rows), 16, progress=False)

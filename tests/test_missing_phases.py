@@ -173,7 +173,7 @@ def test_any_phases_from_scans_to_answers(tmp_path, monkeypatch, empty_cache, qu
     monkeypatch.chdir(tmp_path)
     rows = []
     for n in range(8):
-        files = write_study(liver_study(moves=False), f"scan{n}", "nifti")
+        files = write_study(liver_study(moves=False, seed=n), f"scan{n}", "nifti")
         paths = {column: path for column, path in files.items() if column in PHASES}
         rows.append(
             {"patient": n, "label": ("HCC", "CYST")[n % 2], "group": 1 + n // 4, **paths, "mask": files["mask"]}

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 from door_files import header, pydicom, write
-from small_trees import PHASES, SAID, cells, dicom, mask, noise, scan, volume
+from small_trees import PHASES, cells, dicom, mask, noise, scan, shown, volume
 from test_door_masks import contours, item, segmentation
 from test_door_private import LESION, SECRET, plant
 
@@ -74,7 +74,7 @@ def test_several_series_in_one_folder_are_named_by_number(tmp_path, capfd):
     assert cells(table, *PHASES) == [("tree#1", "tree#2", "tree#3")]
     for n, phase in enumerate(PHASES, start=1):
         found = sitk.GetArrayFromImage(read_volume(tmp_path / f"tree#{n}"))
-        assert np.array_equal(found, noise([*SAID].index(phase)))
+        assert np.array_equal(found, shown("pat1", phase))
 
 
 def test_series_in_a_folder_and_below_it_are_told_and_not_placed(tmp_path, capfd):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from door_files import SPACING
-from small_trees import PHASES, SAID, cells, dicom, mask, noise, scan, volume
+from small_trees import PHASES, cells, dicom, mask, noise, scan, shown, volume
 from test_door_masks import SHAPE
 from test_door_private import LESION
 
@@ -146,7 +146,7 @@ def test_look_reads_the_volumes(tmp_path, capfd, monkeypatch):
         assert "row 2: PV: odd" in said
     plain, looked = seen
     assert [clue.volume for clue in plain] == [None, None]
-    np.testing.assert_array_equal(looked[1].volume, noise([*SAID].index("PV")))
+    np.testing.assert_array_equal(looked[1].volume, shown("pat1", "PV"))
     assert looked[1].spacing == pytest.approx(SPACING)
     assert [(c.seconds, c.contrast) for c in plain] == [(37_000 - 10, True), (37_030, True)]
 

@@ -60,6 +60,7 @@ CONTRADICTIONS = {
     "row 4: the lesion of row 2 again": ["p|HCC|a|b|c||m|1|||1", "p|HCC|a|b|c||m|2|||1", "p|HCC|a|b|c||./m|1|||1"],
     "row 3: the lesion of row 2 again": ["p|HCC|a|b|c||||1:2 3:4 5:6|PV|1"] * 2,
     "row 3: group 2, but 1 in row 2, same patient": ["p|HCC|a|b|c||m|1|||1", "p|HCC|d|e|f||m2|1|||2"],
+    "row 3: group 2, but 1 in row 2": ["1|HCC|a|b|c||m|1|||1", "1.0|HCC|d|e|f||m2|1|||2"],
     "row 2: the box may lie on PV or on DL: say which": ["p|HCC|a|b|c|d|||1:2 3:4 5:6||1"],
     "row 2: reference: name the phase": ["p|HCC|a|b|c||||1:2 3:4 5:6|portal|1"],
     "row 2: give a mask or a box": ["p|HCC|a|b|c||m|1|1:2 3:4 5:6||1"],
@@ -99,6 +100,12 @@ def test_a_row_without_a_phase_is_left_out_or_the_set_does_without_it(here):
     read = table(HEAD, *rows, phases=("NC", "PV"))
     assert (read.phases, read.left_out) == (("NC", "PV"), [])
     fails("phase DL was asked for; the table has NC, ART, PV", table, HEAD, *rows, phases=("NC", "DL"))
+
+
+def test_a_mask_where_pv_and_dl_are_is_doubtful_until_the_row_says_which(here):
+    read = table(HEAD, "p|HCC|a|b|c|d|m||||1", "q|HCC|e|f|a1|b1|m2|||DL|1", "r|HCC|c1|d1|e1||m3||||1")
+    assert [(fault.row, fault.column) for fault in read.doubts] == [(2, "reference")]
+    assert read.doubts[0].message.startswith("reference: the mask may lie on PV or on DL, and DL is taken")
 
 
 def test_a_cell_without_end_is_one_line(here):

@@ -1,24 +1,30 @@
-"""Whether the phases of a study, and its masks, can be those of one patient in one examination."""
+"""Whether the phases of a study, and its masks, can be those of one patient in one examination, each in its place."""
 
 from collections.abc import Mapping
 from itertools import combinations
 
 import numpy as np
 
+from ..scans.conventions import PHASE_NAMES
+from .names import phase_of_name
 from .reading import Reading, Source
+from .which_phase import Clue, doubts_about
 
-DAY = 24 * 3600
 SAME = 0.5  # share of tissue within 1 HU: of two scans with a noise of 10 HU it is below a tenth
 TISSUE = (-150, 300)  # HU
 
 
 def doubt_phases(
-    sources: Mapping[str, Source], volumes: Mapping[str, np.ndarray], centred: set[str], reading: Reading
+    sources: Mapping[str, Source],
+    volumes: Mapping[str, np.ndarray],
+    spacing: tuple[float, float, float],
+    centred: set[str],
+    reading: Reading,
 ) -> None:
-    """Doubts about phases, in the order in which they should have been acquired.
+    """Doubts about phases: whether they belong together, and whether each is the one as which it is given.
 
-    volumes: phase -> (Z, Y, X) HU on one grid.  centred: phases with a mask of their own, which need not share
-    positions with each other.
+    volumes: phase -> (Z, Y, X) HU on one grid.  spacing: its mm along Z, Y, X.  centred: phases with a mask of their
+    own, which need not share positions with each other.
     """
     for p, q in combinations(volumes, 2):
         one, two = sources[p], sources[q]
@@ -34,24 +40,54 @@ def doubt_phases(
                 reading.assume(f"{line}; each has its own mask")
             else:
                 reading.doubt(f"{line}; register one onto the other, or give each its own mask")
-        if same_acquisition(one, two) or same_picture(volumes[p], volumes[q]):
+        if same_picture(volumes[p], volumes[q]):
             reading.doubt(f"{p} and {q} show the same acquisition")
-        elif one.seconds is not None and two.seconds is not None and 0 < one.seconds - two.seconds < DAY / 2:
-            reading.doubt(f"{q} was acquired {one.seconds - two.seconds:.0f} s before {p}: are they swapped?")
+    _doubt_columns(sources, {p: v for p, v in volumes.items() if p in PHASE_NAMES}, spacing, reading)
 
 
-def doubt_mask(mask: Source, volume: Source, phase: str, reading: Reading) -> None:
-    """Doubts about a mask that names a patient or a frame of reference, set against its phase."""
+def _doubt_columns(
+    sources: Mapping[str, Source],
+    volumes: Mapping[str, np.ndarray],
+    spacing: tuple[float, float, float],
+    reading: Reading,
+) -> None:
+    """Doubts about single phases.  Their text is `which_phase`'s, with no word of a header or of a file's name."""
+    clues = [
+        Clue(sources[p].words, sources[p].seconds or None, sources[p].contrast, volume, spacing)
+        for p, volume in volumes.items()  # of the seconds: midnight is what anonymizers write
+    ]
+    names = {p: phase_of_name(sources[p].name) for p in volumes}
+    for p, lines in zip(volumes, doubts_about([*volumes], clues), strict=True):
+        told = names[p]
+        if told not in (None, p) and set(names.values()) != {told}:  # in all of them it is a part of the case's name
+            lines = (f"the name of its file or folder says {told}", *lines)
+        for line in lines:
+            reading.doubt(f"{p}: {line}; is it in the right column?")
+    if len(clues) > 1 and all(clue.contrast for clue in clues) and "NC" in volumes:
+        reading.assume("the headers of all phases name a contrast agent, also of NC: taken to tell nothing")
+
+
+def doubt_mask(mask: Source, sources: Mapping[str, Source], phase: str, reading: Reading) -> None:
+    """Doubts about a mask whose header names a patient, a frame of reference or pictures, set against its phase.
+
+    sources: of all phases.
+    """
+    volume = sources[phase]
+    others = [p for p, other in sources.items() if _drawn_on(mask, other)]
     if _differ(mask.patient, volume.patient):
         reading.doubt(f"the mask is of another patient than {phase}")
     elif _differ(mask.frame_of_reference, volume.frame_of_reference):
         reading.doubt(f"the mask was drawn in another frame of reference than {phase}")
+    elif _drawn_on(mask, volume) is False:
+        where = f"{others[0]}: is it a mask_{others[0]}?" if others else "another scan"
+        reading.doubt(f"by its header the mask was drawn not on {phase} but on {where}")
 
 
-def same_acquisition(one: Source, two: Source) -> bool:
-    """By the header: two reconstructions of one scan, or one series twice."""
-    scans = [(of.study, of.date, of.acquisition, of.seconds) for of in (one, two)]
-    return bool(one.study) and one.seconds is not None and scans[0] == scans[1]
+def _drawn_on(mask: Source, volume: Source) -> bool | None:
+    """Whether the header of a mask says that it was drawn on a volume; None where it does not say on what."""
+    if mask.pictures and volume.pictures:
+        return not mask.pictures.isdisjoint(volume.pictures)
+    return mask.series == volume.series if mask.series and volume.series else None
 
 
 def same_picture(one: np.ndarray, two: np.ndarray) -> bool:

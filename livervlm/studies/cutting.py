@@ -19,7 +19,8 @@ from ..scans.conventions import ABSENT, PHASE_NAMES
 from ..scans.rois import extract_rois
 from ..scans.study import Study
 from .alignment import Alignment, align
-from .files import Scan, lesions_apart
+from .files import Scan, doubt_extent, lesions_apart
+from .identities import Identity, identity_of
 from .lesion_picture import lesion_picture
 from .reading import Reading, pydicom, sitk
 from .series import numbered
@@ -56,14 +57,15 @@ class Cut:
     mask: np.ndarray | None  # (n, P, S, S) uint8, 0 or 1
     picture: np.ndarray  # bytes of a JPEG
     said: Said
+    identity: Identity
 
 
 def cut_lesions(
-    lesions: Sequence[ListedLesion], phases: Sequence[str], size: int, aligned: str | None = None
+    lesions: Sequence[ListedLesion], phases: Sequence[str], size: int, aligned: str | None, salt: bytes
 ) -> tuple[list[Cut], list[Fault]]:
     """Read the scan that these rows share, and cut each lesion out of it; what fails is a fault of its row alone.
 
-    aligned: one of `ALIGNED`, how phases are brought onto the reference before.
+    aligned: one of `ALIGNED`, how phases are brought onto the reference before.  salt: of what is kept to compare rows.
     """
     needed = [p for p in lesions[0].phases if p in {*phases, *(one.reference for one in lesions)}]
     images, readings, faults = {}, {phase: Reading() for phase in needed}, []
@@ -74,11 +76,11 @@ def cut_lesions(
             faults += [Fault(one.row, phase, _message(error, one)) for one in lesions]
     if faults:
         return [], faults
-    scan, cuts = Scan(images, readings), []
+    scan, identity, cuts = Scan(images, readings), identity_of(images, readings, salt), []
     for place, lesion in enumerate(lesions):
         reading = Reading()
         try:
-            cuts += _cut(scan, lesion, place, phases, size, aligned, reading)
+            cuts += _cut(scan, identity, lesion, place, phases, size, aligned, reading)
         except Exception as error:
             messages = [_message(error, lesion), *reading.doubts]
             faults += [Fault(lesion.row, column_of(message), message) for message in messages]
@@ -92,11 +94,15 @@ def column_of(message: str) -> str:
     """
     if message.startswith("box "):
         return "box"
+    if told := re.match(r"(patient|label|reference): ", message):
+        return told[1]
     told = re.match(rf"(mask of )?({'|'.join(PHASE_NAMES)}): ", message)
     return "" if told is None else f"mask_{told[2]}" if told[1] else told[2]
 
 
-def kept_path(lesions: Sequence[ListedLesion], phases: Sequence[str], size: int, aligned: str | None = None) -> Path:
+def kept_path(
+    lesions: Sequence[ListedLesion], phases: Sequence[str], size: int, aligned: str | None, salt: bytes
+) -> Path:
     """Where the cuts of a scan are kept: named by a hash of all that they depend on, its files' times and sizes too."""
     asked = [
         [one.reference, {p: str(m) for p, m in one.masks.items()}, one.mask_value, one.threshold, one.piece, one.box]
@@ -105,14 +111,14 @@ def kept_path(lesions: Sequence[ListedLesion], phases: Sequence[str], size: int,
     paths = [*lesions[0].phases.values(), *(mask for one in lesions for mask in one.masks.values())]
     files = {str(path): _state(path) for path in paths}
     made_by = [code_key(__name__), sitk.Version.VersionString(), pydicom.__version__, torch.__version__]
-    name = short_hash([made_by, size, aligned, list(phases), [str(p) for p in paths], asked, files], 32)
+    name = short_hash([made_by, salt.hex(), size, aligned, list(phases), [str(p) for p in paths], asked, files], 32)
     return cache_home().absolute() / "studies" / f"{name}.safetensors"
 
 
 def keep(path: Path, cuts: Sequence[Cut]) -> None:
     """Write cuts, whole or not at all."""
     arrays = {f"{name}.{i}": array for i, cut in enumerate(cuts) for name, array in _arrays(cut).items()}
-    said = json.dumps([[cut.place, asdict(cut.said)] for cut in cuts])
+    said = json.dumps([[cut.place, asdict(cut.said), asdict(cut.identity)] for cut in cuts])
     with written_whole(path) as temporary:
         save_file(arrays, temporary, {"cuts": said})
 
@@ -129,12 +135,14 @@ def kept(path: Path) -> list[Cut] | None:
         return None
     names = ("hu", "spacing", "mask", "picture")
     return [
-        Cut(place, *(arrays.get(f"{name}.{i}") for name in names), Said(**said)) for i, (place, said) in enumerate(told)
+        Cut(place, *(arrays.get(f"{name}.{i}") for name in names), Said(**said), Identity(**identity))
+        for i, (place, said, identity) in enumerate(told)
     ]
 
 
 def _cut(
     scan: Scan,
+    identity: Identity,
     lesion: ListedLesion,
     place: int,
     phases: Sequence[str],
@@ -147,14 +155,13 @@ def _cut(
         if phase not in scan.images:
             reading.assume(f"{phase} is missing; its channel is empty and its prompts do not name it")
     piece = 0 if lesion.piece == EACH else lesion.piece
-    if list(masks) == [lesion.reference] == ["DL"] and "PV" in lesion.phases:
-        reading.assume("the mask lies on DL, where its row does not say PV")
     study = scan.lesion(
         masks, lesion.box, lesion.mask_value, lesion.threshold, piece, reading, reference=lesion.reference
     )
     cuts = []
     for one in lesions_apart(study) if lesion.piece == EACH else [study]:
         shown, own = [one], replace(reading, assumed=[*reading.assumed], doubts=[*reading.doubts])
+        doubt_extent(one, own)
         if aligned:
             one, found = align(one, deform=aligned == "bspline")
             shown.append(one)
@@ -166,7 +173,7 @@ def _cut(
         mask = _spread(rois.masks["lesion"].astype(np.uint8), there, phases, 0) if rois.masks else None
         picture = np.frombuffer(lesion_picture(shown, there), dtype=np.uint8)
         said = Said(lesion.reference, _read(scan, one), own.assumed, own.left_out, own.doubts)
-        cuts.append(Cut(place, hu, rois.spacing, mask, picture, said))
+        cuts.append(Cut(place, hu, rois.spacing, mask, picture, said, replace(identity, box=shown[0].box)))
     return cuts
 
 

@@ -16,10 +16,11 @@ from ..scans.conventions import PHASE_NAMES
 from ..scans.rois import mask_box
 from ..scans.study import PADDING, Study
 from .acquisitions import doubt_mask, doubt_phases
-from .masks import pieces, same_grid
+from .masks import pieces, place_on, same_grid
 from .reading import Reading, sitk, told
-from .volumes import read_mask, read_volume
+from .volumes import read_volume, stored_mask
 
+MOST = 1e6  # mm3: few lesions are as large, and a whole liver is larger
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"  # DICOM PS3.4, table B.5-1
 
 
@@ -57,23 +58,26 @@ class Scan:
             reading.assume(
                 f"the box is in voxels of {reference} turned upright, from the feet, the front and the right"
             )
-        own = {}
+        own, centres = {}, {}
         for p in names:
             reading.add(self.readings[p], p)
             if not same_grid(self.images[p], grid):
                 reading.assume(f"{p}: resampled (linear) onto the grid of {reference}")
             if p in masks:
                 part = Reading()
-                lesion = read_mask(masks[p], grid, mask_value, threshold, piece, self.images[p], part)
-                own[p] = sitk.GetArrayFromImage(lesion).astype(bool)
-                doubt_mask(part.source, self.readings[p].source, p, part)
+                lesion = stored_mask(masks[p], self.images[p], mask_value, threshold, piece, part)
+                try:
+                    own[p], centres[p] = place_on(lesion, grid, part)
+                except InputError as error:
+                    raise InputError(f"mask of {p}: {error}") from None
+                doubt_mask(part.source, {q: of.source for q, of in self.readings.items()}, p, part)
                 reading.add(part, f"mask of {p}")
         volumes, spacing = self._on_grid_of(reference), grid.GetSpacing()[::-1]
         reading.add(self._doubts_of_phases(reference, frozenset(own)), "")
         if box is not None:
             return Study(volumes, spacing, reference, tuple(box))
         lesion = {p: own.get(p, own[reference]) for p in names}
-        centres = {p: tuple(np.argwhere(m).mean(0).tolist()) for p, m in lesion.items()} if len(own) > 1 else {}
+        centres = {p: centres.get(p, centres[reference]) for p in names} if len(own) > 1 else {}
         return Study(volumes, spacing, reference, mask_box(own[reference]), centres, {"lesion": lesion})
 
     def _on_grid_of(self, reference: str) -> dict[str, np.ndarray]:
@@ -90,7 +94,8 @@ class Scan:
         if (reference, centred) not in self._doubts:
             made = self._doubts[reference, centred] = Reading()
             sources = {p: reading.source for p, reading in self.readings.items()}
-            doubt_phases(sources, self._on_grid_of(reference), set(centred), made)
+            spacing = self.images[reference].GetSpacing()[::-1]
+            doubt_phases(sources, self._on_grid_of(reference), spacing, set(centred), made)
         return self._doubts[reference, centred]
 
 
@@ -127,7 +132,28 @@ def read_study(
         raise InputError("give either a mask of the lesion or a box")
     readings = {p: Reading() for p in PHASE_NAMES if p in phases}
     images = {p: read_volume(phases[p], reading=of) for p, of in readings.items()}
-    return Scan(images, readings).lesion(mask, box, mask_value, threshold, piece, reading, reference)
+    reading = told(reading)
+    study = Scan(images, readings).lesion(mask, box, mask_value, threshold, piece, reading, reference)
+    doubt_extent(study, reading)
+    return study
+
+
+def doubt_extent(study: Study, reading: Reading) -> None:
+    """Whether a lesion is too large for one, or reaches the end of the scan."""
+    z0, z1, y0, y1, x0, x1 = study.box
+    lesion = study.masks["lesion"][study.reference] if study.masks else None
+    inside = np.pi / 6 * (z1 - z0) * (y1 - y0) * (x1 - x0) if lesion is None else np.count_nonzero(lesion)
+    if (volume := inside * np.prod(study.spacing)) > MOST:
+        reading.doubt(
+            f"{volume / 1e6:.1f} l for one lesion, as large as a liver: name its label with mask_value, or give a mask "
+            "or box of the lesion alone"
+        )
+    ends = [name for name, there in (("first", z0 == 0), ("last", z1 == len(study.volumes[study.reference]))) if there]
+    if ends:
+        reading.assume(
+            f"the lesion lies in the {' and the '.join(ends)} slice of {study.reference}: taken to end there, and may "
+            "go on beyond the scan"
+        )
 
 
 def lesions_apart(study: Study) -> list[Study]:

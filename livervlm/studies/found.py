@@ -13,12 +13,11 @@ from .frames import Frame, read_header
 from .names import is_plain, organs_told, phase_told, stem, tells_mask, words_of
 from .nifti import is_nifti, nifti_grid
 from .reading import DAMAGED, Reading, Source, one_line, silence, sitk
-from .segmentations import RTSTRUCT, SEGMENTATIONS
+from .segmentations import RTSTRUCT, SEGMENTATIONS, drawn_in, drawn_on
 from .series import Series, kind_name, sop_class
 from .stored import read_stored
 
 SHARP = re.compile(r"lung|bone|edge|sharp|detail|[bhuq][a-z]?[5-9]\d|fc[358]\d|^(d|e|l|y[a-d])$", re.IGNORECASE)
-NO_AGENT = ("NO", "NONE", "WITHOUT", "UNENHANCED")
 PACKED = 0.1  # bytes a voxel: a compressed file below it holds a few labels, no noise of a scan
 MANY = 8  # labels of a map of organs
 UNKNOWN = Source()
@@ -97,19 +96,17 @@ def series_scan(folder: Path, frames: Sequence[Frame], root: Path) -> Scan:
     """A series of DICOM; `folder` is what its files have in common."""
     first, header = frames[0], read_header(frames[0].file)
     files = {frame.file for frame in frames}
-    texts = [str(header.get(name) or "") for name in ("SeriesDescription", "ProtocolName")]
-    agent = str(header.get("ContrastBolusAgent") or "").strip().upper()
     times = [frame.source.seconds for frame in frames if frame.source.seconds]  # midnight is what anonymizers write
     normal = None if first.axes is None else np.cross(*first.axes)
-    kernel = " ".join([first.tags["reconstruction kernel"], texts[0]])
+    kernel = " ".join([first.tags["reconstruction kernel"], str(header.get("SeriesDescription") or "")])
     number = str(header.get("SeriesNumber") or "")
     return Scan(
         path=folder if len(files) > 1 or len(frames) == 1 else first.file,
-        words=" ".join([*texts, *folder.relative_to(root).parts[-1:]]),
+        words=" ".join([first.source.words, *folder.relative_to(root).parts[-1:]]),
         slices=len(frames),
         thickness=first.thickness,
         source=Source(**{**vars(first.source), "seconds": min(times, default=None)}),
-        contrast=agent not in NO_AGENT if agent else None,
+        contrast=first.source.contrast,
         number=int(number) if number.isdecimal() else None,
         poor=(normal is None or abs(normal[2]) < 0.9, any(map(SHARP.search, kernel.split()))),
         grid=_series_grid(frames),
@@ -184,26 +181,12 @@ def _segments(file: Path, header: Dataset) -> tuple[Mask, dict[int, str]]:
     for segment in header.SegmentSequence:
         meant = [str(code.get("CodeMeaning") or "") for code in segment.get("SegmentedPropertyTypeCodeSequence") or ()]
         names[int(segment.SegmentNumber)] = " ".join([str(segment.get("SegmentLabel") or ""), *meant])
-    series = frozenset(str(one.SeriesInstanceUID) for one in header.get("ReferencedSeriesSequence") or ())
-    return Mask(file, series=series, source=_drawn_in(header, str(header.get("FrameOfReferenceUID") or ""))), names
+    return Mask(file, series=drawn_on(header), source=drawn_in(header)), names
 
 
 def _contours(file: Path, header: Dataset) -> tuple[Mask, dict[int, str]]:
     names = {int(roi.ROINumber): str(roi.get("ROIName") or "") for roi in header.StructureSetROISequence}
-    frames = header.get("ReferencedFrameOfReferenceSequence") or ()
-    series = frozenset(
-        str(one.SeriesInstanceUID)
-        for frame in frames
-        for study in frame.get("RTReferencedStudySequence") or ()
-        for one in study.get("RTReferencedSeriesSequence") or ()
-    )
-    told = {str(roi.get("ReferencedFrameOfReferenceUID") or "") for roi in header.StructureSetROISequence}
-    return Mask(file, series=series, source=_drawn_in(header, told.pop() if len(told) == 1 else "")), names
-
-
-def _drawn_in(header: Dataset, frame_of_reference: str) -> Source:
-    patient, study = (str(header.get(name) or "").strip() for name in ("PatientID", "StudyInstanceUID"))
-    return Source(patient, study, frame_of_reference)
+    return Mask(file, series=drawn_on(header), source=drawn_in(header)), names
 
 
 def volume_file(file: Path, root: Path) -> Scan | Mask | int:

@@ -27,6 +27,7 @@ from ..scans.study import PADDING
 from .reading import DAMAGED, LARGEST, Reading, Source, check_bytes, silence, sitk
 
 TISSUE = (-900.0, 3000.0)  # HU between which a padding value may be tissue
+NO_AGENT = ("NO", "NONE", "WITHOUT", "UNENHANCED")
 PIXELS = (0x7FE0, 0x0010)
 UNDEFINED = 0xFFFFFFFF  # length of what is compressed
 
@@ -263,6 +264,7 @@ def _frame(file: Path, header: Dataset, index: int) -> Frame:
         "acquisition date": header.get("AcquisitionDate"),
     }
     tags = {name: str(text if text is not None else "").strip() for name, text in tags.items()}
+    agent = str(header.get("ContrastBolusAgent") or "").strip().upper()
     identity = [header.get(n) for n in ("PatientID", "StudyInstanceUID")]
     return Frame(
         file=file,
@@ -288,6 +290,9 @@ def _frame(file: Path, header: Dataset, index: int) -> Frame:
             acquisition=tags["acquisition"],
             seconds=_seconds(tags["acquisition time"]),
             date=str(header.get("AcquisitionDate") or header.get("StudyDate") or ""),
+            words=" ".join(str(header.get(name) or "") for name in ("SeriesDescription", "ProtocolName")).strip(),
+            contrast=agent not in NO_AGENT if agent else None,
+            pictures=frozenset(filter(None, [str(header.get("SOPInstanceUID") or "")])),
         ),
     )
 

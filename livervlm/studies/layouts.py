@@ -138,7 +138,7 @@ def _table(rows: list[dict[str, str]], left_out: Counter, root: Path) -> Table:
 
 def _doubts(row: dict[str, str]) -> Iterator[str]:
     there = [phase for phase in PHASE_NAMES if phase in row]
-    if missing := [phase for phase in ("NC", "ART", "PV") if phase not in row]:
+    if missing := [phase for phase in PHASE_NAMES if phase not in row]:
         yield f"no scan for {', '.join(missing)}"
     if not any(column.startswith("mask") for column in row):
         yield "no mask"

@@ -15,6 +15,7 @@ from ..base.progress import bar
 from ..scans.conventions import LIVER_VLM_CLASSES
 from ..scans.lesions import LesionSet, assign_groups
 from .cutting import ALIGNED, Cut, Said, column_of, cut_lesions, keep, kept, kept_path
+from .identities import cache_salt, compare
 from .series import numbered
 from .table import Fault, ListedLesion, listed, read_table, shortened
 
@@ -74,12 +75,13 @@ def import_studies(
 
     phases: of the set; by default all in the table.  incomplete: keep rows that have two of them.  aligned: bring
     phases onto the reference, "rigid" or "bspline", as `align` does; a phase that it leaves as it was is a doubt.
-    accept_doubts: keep rows whose files contradict themselves or each other.  jobs: processes, by default one a core
-    where there is work for them.  report: gets what was read, assumed and left out, and pictures; without it a row that
-    is left out is a Python warning.
+    accept_doubts: keep rows whose files contradict themselves, each other, their columns or other rows.  jobs:
+    processes, by default one a core where there is work for them.  report: gets what was read, assumed and left out,
+    and pictures; without it a row that is left out is a Python warning.
 
-    Each scan is read once.  What was cut out of it is kept in `cache_home()`, so that the same call goes on where it
-    stopped.  The set holds no path and no text of the patient column; lesion masks are in it when every row has one.
+    Each scan is read once.  What was cut out of it is kept in `cache_home()`, with salted hashes by which rows are
+    compared, so that the same call goes on where it stopped.  The set holds no path and no text of the patient column;
+    lesion masks are in it when every row has one.
 
     Raises `InputError` for what is wrong with the table, all of it at once, or where no lesion is left.
     """
@@ -91,6 +93,10 @@ def import_studies(
     if aligned not in (None, *ALIGNED):
         raise InputError(f"aligned {aligned!r}: choose {' or '.join(ALIGNED)}, or none")
     found = _read(lesions, table.phases, size, aligned, jobs, progress, report.faults)
+    for lesion, cut in found:
+        cut.said.doubts.extend(doubt.message for doubt in table.doubts if doubt.row == lesion.row)
+    compared = [(lesion, cut.identity, cut.said.doubts) for lesion, cut in found]
+    report.faults += compare(compared, classes, report.notes)
     if not accept_doubts:
         hint = "(--accept-doubts takes it as it is)"
         doubts = dict.fromkeys((lesion.row, doubt) for lesion, cut in found for doubt in cut.said.doubts)
@@ -171,8 +177,10 @@ def _read(
     scans: dict[tuple, list[ListedLesion]] = {}
     for lesion in _without(faults, lesions):
         scans.setdefault(lesion.scan(), []).append(lesion)
-    work = [(rows, phases, size, aligned, kept_path(rows, phases, size, aligned)) for rows in scans.values()]
-    done = [(rows, kept(path), []) for rows, *_, path in work]
+    salt = cache_salt()
+    work = [(rows, phases, size, aligned, salt) for rows in scans.values()]
+    work = [(kept_path(*one), *one) for one in work]
+    done = [(rows, kept(path), []) for path, rows, *_ in work]
     todo = [one for one, (_, cuts, _) in zip(work, done, strict=True) if cuts is None]
     done = [one for one in done if one[1] is not None]
     jobs = jobs or max(min(cpu_count(), len(todo) // WORTH), 1)
@@ -189,10 +197,10 @@ def _read(
 
 
 def _cut(
-    rows: Sequence[ListedLesion], phases: Sequence[str], size: int, aligned: str | None, path: Path
+    path: Path, rows: Sequence[ListedLesion], phases: Sequence[str], size: int, aligned: str | None, salt: bytes
 ) -> tuple[Sequence[ListedLesion], list[Cut], list[Fault]]:
     """The lesions of one scan.  What failed is tried again next time: perhaps a disk was away."""
-    cuts, faults = cut_lesions(rows, phases, size, aligned)
+    cuts, faults = cut_lesions(rows, phases, size, aligned, salt)
     if not faults:
         keep(path, cuts)
     return rows, cuts, faults

@@ -56,6 +56,10 @@ def chosen(values: np.ndarray, value, threshold: float | None, reading: Reading)
     """(Z, Y, X) uint8 of the voxels that are meant."""
     if isinstance(value, str):
         raise InputError("mask_value is a name, but only DICOM-SEG and RTSTRUCT name their parts; give a number")
+    if threshold is not None and value is not None:
+        raise InputError("mask_value picks a label and mask_threshold cuts a soft map; give the one that this mask is")
+    if value is not None and value <= 0:
+        raise InputError(f"mask_value {value} is the background of a mask; give the lesion's label, from 1 up")
     if threshold is not None:
         return _not_empty(values >= threshold, values, f"no voxel from {threshold:g} up")
     whole = np.rint(values)
@@ -114,7 +118,7 @@ def check_place(lesion: sitk.Image, phase: sitk.Image, reading: Reading) -> None
     """Whether a mask lies in the volume of its phase, and has that volume's header where it has its shape."""
     where = np.argwhere(sitk.GetArrayViewFromImage(lesion))[:, ::-1]  # (n, 3) x, y, z of the mask
     index = _index(lesion, phase, where)
-    inside = ((index > -0.5 - EDGE) & (index < np.array(phase.GetSize()) - 0.5 + EDGE)).all(axis=1)
+    inside = _within(index, phase)
     stored = len(where) * math.prod(lesion.GetSpacing())
     if inside.mean() <= 0.5:
         raise InputError(
@@ -141,6 +145,21 @@ def check_place(lesion: sitk.Image, phase: sitk.Image, reading: Reading) -> None
             )
 
 
+def place_on(lesion: sitk.Image, grid: sitk.Image, reading: Reading) -> tuple[np.ndarray, tuple[float, ...]]:
+    """A mask on another grid, (Z, Y, X) bool, and its centre (z, y, x) there, of the part beyond that grid, too."""
+    where = np.argwhere(sitk.GetArrayViewFromImage(lesion))[:, ::-1]
+    index = _index(lesion, grid, where)
+    beyond = 1 - float(_within(index, grid).mean())
+    moved = sitk.GetArrayFromImage(sitk.Resample(lesion, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0))
+    if not moved.any():
+        raise InputError("it lies beyond the volume of the reference, or between its voxels; name another reference")
+    if beyond > OUTSIDE:
+        reading.doubt(
+            f"{beyond:.0%} of it lies beyond the volume of the reference and is cut off; is it the right one?"
+        )
+    return moved.astype(bool), tuple(index.mean(axis=0).round(6)[::-1].tolist())  # without what the matrices leave
+
+
 def same_grid(one: sitk.Image, two: sitk.Image) -> bool:
     """Whether two images have their voxels at the same places, up to rounding."""
     return one.GetSize() == two.GetSize() and bool(np.abs(_corners(one) - _corners(two)).max() < NEAR)
@@ -150,6 +169,11 @@ def _corners(image: sitk.Image) -> np.ndarray:
     """(8, 3) mm."""
     ends = np.array(np.meshgrid(*((0, n - 1) for n in image.GetSize()))).reshape(3, -1).T
     return np.array([image.TransformIndexToPhysicalPoint([int(v) for v in end]) for end in ends])
+
+
+def _within(index: np.ndarray, grid: sitk.Image) -> np.ndarray:
+    """(n,) bool: which of (n, 3) voxels x, y, z with fractions lie in an image."""
+    return ((index > -0.5 - EDGE) & (index < np.array(grid.GetSize()) - 0.5 + EDGE)).all(axis=1)
 
 
 def _index(of: sitk.Image, like: sitk.Image, where: np.ndarray) -> np.ndarray:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from .phase_words import named_phases
+
 VOLUMES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 PHASE_WORDS = {
     "NC": "nc ncct nect dry pre native nativ plain non noncontrast precontrast unenhanced",
@@ -54,6 +56,13 @@ def phase_told(words: Sequence[str]) -> str | None:
         return "ART"
     phases = {phase for _, phase in told}
     return phases.pop() if len(phases) == 1 else None
+
+
+def phase_of_name(name: str) -> str | None:
+    """The one phase that the name of a file or folder tells."""
+    words = words_of(stem(name))
+    named = named_phases(phase_told(words) or " ".join(words))
+    return next(iter(named)) if len(named) == 1 else None
 
 
 def tells_mask(words: Sequence[str]) -> bool | None:

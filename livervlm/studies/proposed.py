@@ -16,10 +16,9 @@ from .names import PHASE_OF, phase_told, words_of
 from .reading import Reading, quiet, sitk
 from .tree import Study, read_tree
 from .volumes import read_volume
-from .which_phase import Clue, which_phases
+from .which_phase import APART, Clue, which_phases
 
 THICK = (1.0, 5.0)  # mm: of a reconstruction that shows lesions with little noise
-AT_ONCE = 2.0  # seconds between the first slices of two reconstructions of one acquisition
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +139,7 @@ def _acquisitions(scans: Sequence[Scan]) -> list[list[Scan]]:
 
 def _same(one: Scan, two: Scan) -> bool:
     a, b = one.source, two.source
-    if a.seconds is None or b.seconds is None or abs(a.seconds - b.seconds) > AT_ONCE:
+    if a.seconds is None or b.seconds is None or abs(a.seconds - b.seconds) > APART:
         return False
     told = [phase_told(words_of(scan.words)) for scan in (one, two)]
     pairs = ((a.acquisition, b.acquisition), (a.frame_of_reference, b.frame_of_reference), told)

@@ -30,7 +30,11 @@ LARGEST = 2**30  # bytes of one volume as stored: 512 x 512 x 2048 of 16 bits
 
 @dataclass(frozen=True)
 class Source:
-    """Whose scan it is, as its DICOM header tells; "" where it does not.  For comparing, never for showing."""
+    """What a scan's DICOM header and name say of it; "" where they do not.  For comparing, never for showing.
+
+    words: SeriesDescription and ProtocolName.  contrast: whether a contrast agent is named.  name: of its file or
+    folder.  pictures: SOPInstanceUIDs.  Of a mask, series and pictures are those on which it was drawn.
+    """
 
     patient: str = ""
     study: str = ""
@@ -39,6 +43,10 @@ class Source:
     acquisition: str = ""
     seconds: float | None = None  # since midnight, of its first slice
     date: str = ""
+    words: str = ""
+    contrast: bool | None = None
+    name: str = ""
+    pictures: frozenset[str] = frozenset()
 
 
 @dataclass(eq=False)

@@ -14,6 +14,16 @@ from .stack import as_image
 
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # segmentation, label map
 RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
+# Where a segmentation, and where contours tell on what they were drawn, the most exact place first.
+SERIES = (
+    "ReferencedSeriesSequence SeriesInstanceUID",
+    "ReferencedFrameOfReferenceSequence RTReferencedStudySequence RTReferencedSeriesSequence SeriesInstanceUID",
+)
+PICTURES = (
+    "PerFrameFunctionalGroupsSequence DerivationImageSequence SourceImageSequence ReferencedSOPInstanceUID",
+    "ROIContourSequence ContourSequence ContourImageSequence ReferencedSOPInstanceUID",
+    "ReferencedSeriesSequence ReferencedInstanceSequence ReferencedSOPInstanceUID",
+)
 FAR = 0.25  # of a slice's distance: how far a frame or contour may lie from its slice
 
 
@@ -40,11 +50,7 @@ def segmented(path: Path, value: int | str | None, threshold: float | None, read
         values = (soft >= (threshold or 0.5)).astype(np.uint8)
         if not values.any():
             raise InputError(f"the mask is empty, no voxel from {threshold or 0.5:g} up; lower the threshold")
-    reading.source = Source(
-        patient=str(header.get("PatientID") or "").strip(),
-        study=str(header.get("StudyInstanceUID") or ""),
-        frame_of_reference=str(header.get("FrameOfReferenceUID") or ""),
-    )
+    reading.source = drawn_in(header)
     return _laid(frames, values, reading)
 
 
@@ -146,14 +152,39 @@ def contoured(header: Dataset, like: sitk.Image, value: int | str | None, readin
         )
     if reach > 0.75:
         reading.assume(f"contours every {2 * reach:.3g} slices: each stands for the slices around it")
-    reading.source = Source(
-        patient=str(header.get("PatientID") or "").strip(),
-        study=str(header.get("StudyInstanceUID") or ""),
-        frame_of_reference=_frame_of_reference(header),
-    )
+    reading.source = drawn_in(header)
     return as_image(mask, matrix, like.GetOrigin())
 
 
-def _frame_of_reference(header: Dataset) -> str:
-    told = {str(roi.get("ReferencedFrameOfReferenceUID") or "") for roi in header.StructureSetROISequence}
-    return told.pop() if len(told) == 1 else str(header.get("FrameOfReferenceUID") or "")
+def drawn_in(header: Dataset) -> Source:
+    """Whose mask it is and on what it was drawn, as the header of a segmentation or of contours says."""
+    patient, study = (str(header.get(name) or "").strip() for name in ("PatientID", "StudyInstanceUID"))
+    frames = {
+        str(roi.get("ReferencedFrameOfReferenceUID") or "") for roi in header.get("StructureSetROISequence") or ()
+    }
+    series = drawn_on(header)
+    return Source(
+        patient,
+        study,
+        frame_of_reference=frames.pop() if len(frames) == 1 else str(header.get("FrameOfReferenceUID") or ""),
+        series=next(iter(series)) if len(series) == 1 else "",
+        pictures=_values(header, PICTURES),
+    )
+
+
+def drawn_on(header: Dataset) -> frozenset[str]:
+    """The series on which it was drawn."""
+    return _values(header, SERIES)
+
+
+def _values(header: Dataset, places: Sequence[str]) -> frozenset[str]:
+    """What the first place holds that holds anything; a place is a path of sequences that ends in a value."""
+    found: list = []
+    for place in places:
+        *sequences, name = place.split()
+        found = [header]
+        for sequence in sequences:
+            found = [item for one in found for item in one.get(sequence) or ()]
+        if values := frozenset(str(one.get(name) or "") for one in found) - {""}:
+            return values
+    return frozenset()

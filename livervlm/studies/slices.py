@@ -87,7 +87,7 @@ def read_slices(
     full[last] = sitk.GetArrayFromImage(grid)
     for phase, part in parts.items():
         reading.add(part, phase)
-    doubt_phases({p: part.source for p, part in parts.items()}, full, set(), reading)
+    doubt_phases({p: part.source for p, part in parts.items()}, full, spacing, set(), reading)
     try:
         corner, side = field_of_view(full[last], spacing)
     except InputError as error:

@@ -173,7 +173,8 @@ def _compare(frames: list[Frame], step: np.ndarray, normal: np.ndarray, reading:
 def _tell(frames: list[Frame], reading: Reading) -> None:
     """What the header says of the stack, set against what its positions say."""
     times = [frame.source.seconds for frame in frames if frame.source.seconds is not None]
-    reading.source = replace(frames[0].source, seconds=min(times, default=None))
+    pictures = frozenset().union(*(frame.source.pictures for frame in frames))
+    reading.source = replace(frames[0].source, seconds=min(times, default=None), pictures=pictures)
     thick = [frame.thickness for frame in frames if frame.thickness]
     if len({frame.rescale for frame in frames}) > 1:
         reading.assume("rescale differs between slices: each by its own")

@@ -4,7 +4,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -63,11 +63,12 @@ class ListedLesion:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows, those of them that lack a phase, and what is to say of the table as a whole."""
+    """The rows, those of them that lack a phase or are doubtful, and what is to say of the table as a whole."""
 
     phases: tuple[str, ...]  # of the set
     lesions: list[ListedLesion]
     left_out: list[Fault]
+    doubts: list[Fault]  # their messages begin with the column
     notes: list[str]
 
 
@@ -90,6 +91,7 @@ def read_table(
     for number, record in enumerate(records[1:], start=2):
         if any(record):
             rows[number] = {name: record[i] if i < len(record) else "" for name, i in columns.items()}
+            rows[number]["patient"] = re.sub(r"^(\d+)[.,]0+$", r"\1", rows[number]["patient"])  # 1.0, as of pandas
             if any(record[len(records[0]) :]):
                 faults.append(Fault(number, "", "more cells than columns: put a cell with commas, a box, in quotes"))
     if not rows:
@@ -117,7 +119,26 @@ def read_table(
             if phase not in lesion.phases:
                 hint = f"; it could be read with phases {','.join(rest)}" if len(rest) > 1 else ""
                 left_out.append(Fault(lesion.row, phase, f"phase {phase} is missing, so the row is left out{hint}"))
-    return Table(chosen, lesions, left_out, notes)
+    return Table(chosen, lesions, left_out, [*_alike(rows), *_unplaced(rows)], notes)
+
+
+def _alike(rows: Mapping[int, Mapping[str, str]]) -> Iterator[Fault]:
+    """Patients whose texts differ as one text does that two programs wrote."""
+    first: dict[str, tuple[str, int]] = {}
+    for row, cells in rows.items():
+        text = re.sub(r"(?<!\d)0+(?=\d)|\s", "", cells["patient"]).casefold()
+        other, its = first.setdefault(text, (cells["patient"], row))
+        if other != cells["patient"]:
+            told = f"patient: other than in row {its} only by blanks, capitals or zeros before a number"
+            yield Fault(row, "patient", f"{told}: write both alike where it is one patient")
+
+
+def _unplaced(rows: Mapping[int, Mapping[str, str]]) -> Iterator[Fault]:
+    """Masks of which the row does not say whether they lie on PV or on DL: both are usual."""
+    for row, cells in rows.items():
+        if cells.get("mask") and cells.get("PV") and cells.get("DL") and not cells.get("reference"):
+            message = "reference: the mask may lie on PV or on DL, and DL is taken: say which in a column of this name"
+            yield Fault(row, "reference", message)
 
 
 def parse_box(text: str) -> tuple[int, int, int, int, int, int]:

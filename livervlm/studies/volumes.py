@@ -1,12 +1,15 @@
 """One volume or mask from disk, as Hounsfield units or as a lesion on the grid of its phase."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from ..base.errors import InputError
 from ..scans.study import PADDING
 from .masks import check_place, chosen, dicom_mask, one_piece
 from .reading import Reading, one_line, sitk, told
+from .series import numbered
 from .stored import read_stored
 
 AIR, BONE = -500, 900  # HU: above the first is a body, above the second the densest bone
@@ -28,6 +31,7 @@ def read_volume(path: str | Path, least: int = 2, reading: Reading | None = None
     path, reading = Path(path), told(reading)
     with one_line(path):
         image = read_stored(path, least, reading)
+    reading.source = replace(reading.source, name=numbered(path)[0].name)
     values = sitk.GetArrayViewFromImage(image)
     _doubt_values(values, reading)
     if _lost_geometry(image):
@@ -46,7 +50,6 @@ def read_mask(
     value: int | str | None = None,
     threshold: float | None = None,
     piece: int | None = None,
-    phase: sitk.Image | None = None,
     reading: Reading | None = None,
 ) -> sitk.Image:
     """Read where one lesion is, on the grid of `like`: uint8, 0 or 1, resampled (nearest neighbour) where need be.
@@ -55,15 +58,28 @@ def read_mask(
     value: which label of several, by its number, or by the name of a segment or contour; without it all of them.
     threshold: from which value on a soft map is the lesion; of a fractional DICOM-SEG, between 0 and 1.
     piece: which of several pieces that do not touch, 1 the largest; 0 all as one lesion.
-    phase: the volume of the phase on which it was drawn, where that is not `like`.
 
     Several labels without `value`, a soft map without `threshold` (half of its largest value is taken), several
     pieces without `piece` (all are taken), a part outside its phase, or a header that is not its phase's, are doubts in
     `reading`.  Raises `InputError` where the mask is empty or most of it lies outside.
     """
-    path, reading = Path(path), told(reading)
-    phase = like if phase is None else phase
+    lesion = stored_mask(path, like, value, threshold, piece, told(reading))
+    return sitk.Resample(lesion, like, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+
+
+def stored_mask(
+    path: str | Path,
+    phase: sitk.Image,
+    value: int | str | None,
+    threshold: float | None,
+    piece: int | None,
+    reading: Reading,
+) -> sitk.Image:
+    """The same on the grid on which it is stored; `phase` is the volume on which it was drawn."""
+    path = Path(path)
     with one_line(path):
+        if threshold is not None and threshold <= 0:
+            raise InputError(f"mask_threshold {threshold:g}: the background is lesion, too; give a value above 0")
         lesion = dicom_mask(path, phase, value, threshold, reading)
         if lesion is None:
             image = read_stored(path, 1, reading)
@@ -71,7 +87,7 @@ def read_mask(
             lesion.CopyInformation(image)
         lesion = one_piece(lesion, piece, reading)
         check_place(lesion, phase, reading)
-        return sitk.Resample(lesion, like, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    return lesion
 
 
 def _doubt_values(values: np.ndarray, reading: Reading) -> None:

@@ -3,13 +3,14 @@
 For teaching and research, not for diagnosis.  A guess is there to be confirmed: whoever knows better says so.
 
 A phase that the words name is taken.  Where all else says another, that is a doubt.  Where the words name none, or
-several, the other evidence decides together for all series of the study, or leaves the series open.
+several, the other evidence decides together for all series of the study, or leaves the series open.  A phase that a
+person has given is taken in the same way: it is the one word of its series (`doubts_about`).
 """
 
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from .phase_words import is_localizer, named_phases
 PHASES = tuple(PHASE_NAMES)
 DAY = 24 * 3600
 APART = 8.0  # seconds between scans that are not one acquisition
+LONGEST = 3600.0  # seconds between two phases of one examination
 # Declared, from general knowledge: how likely a study is ...
 SAME = 0.05  # ... to hold a phase twice
 AGAINST = 0.001  # ... to have a time that is wrong
@@ -105,6 +107,25 @@ def decide(clues: Sequence[Clue], features: Sequence[np.ndarray | None], model: 
     return guesses
 
 
+def doubts_about(phases: Sequence[str], clues: Sequence[Clue]) -> list[tuple[str, ...]]:
+    """What speaks against the phases that a person gave the series of one study, in the order given.
+
+    A picture that shows too little of a body tells nothing, and neither does an agent that every header names.
+    """
+    clear = {"contrast": None} if all(clue.contrast for clue in clues) else {}
+    given = [replace(clue, words=phase, volume=None, **clear) for phase, clue in zip(phases, clues, strict=True)]
+    seen = [None if c.volume is None else picture_features(c.volume, c.spacing) for c in clues]
+    doubts = []
+    for phase, clue, guess in zip(phases, clues, decide(given, seen, shipped()), strict=True):
+        named, lines = named_phases(clue.words), []
+        if phase not in named:
+            lines.append(f"the words of its header say {' or '.join(p for p in PHASES if p in named)}")
+        if is_localizer(clue.words):
+            lines.append("the words of its header call it a localizer")
+        doubts.append((*lines, *guess.doubts))
+    return doubts
+
+
 def _decide(clues: Sequence[Clue], features: Sequence[np.ndarray | None], model: Model) -> list[Guess]:
     if not clues:
         return []
@@ -124,8 +145,8 @@ def _decide(clues: Sequence[Clue], features: Sequence[np.ndarray | None], model:
         best, other = int(full[i].argmax()), int(blind[i].argmax())
         phases.append(PHASES[best] if certain[i] or full[i, best] >= model.threshold else None)
         if certain[i] and blind[i, best] <= 1 - model.threshold:
-            told = f"its words say {PHASES[best]}, all else rather {PHASES[other]} ({blind[i, other]:.0%})"
-            doubts[i].append(f"{told}; {PHASES[best]} is taken")
+            told = f"all else says rather {PHASES[other]} ({blind[i, other]:.0%})"
+            doubts[i].append(f"named {PHASES[best]}, and {told}")
         if phases[i] and PHASES[best] not in named[i]:
             told = ", ".join(p for p in PHASES if p in named[i])
             doubts[i].append(f"its words say {told}, all else {PHASES[best]}, which is taken")
@@ -157,6 +178,8 @@ def _doubt_together(phases: Sequence[str | None], clues: Sequence[Clue], seconds
                 doubts[i].append(f"taken as {phase}, and acquired {abs(after):.0f} s {order} {other}")
             elif other and other != phase and abs(after) <= APART:
                 doubts[i].append(f"taken as {phase}, and acquired at the same time as {other}")
+            elif other and abs(after) > LONGEST:
+                doubts[i].append(f"taken as {phase}, and acquired {abs(after) / 3600:.1f} h from {other}")
 
 
 def _agent(contrast: Sequence[bool | None]) -> np.ndarray:

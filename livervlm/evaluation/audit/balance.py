@@ -47,18 +47,23 @@ def folds(lesions: LesionSet) -> list[Finding]:
 
 
 def sizes(lesions: LesionSet) -> list[Finding]:
-    """Patients with few slices of a class, and slices with next to nothing of the lesion."""
+    """Lesions with few slices, and slices with next to nothing of the lesion in a phase that is there.
+
+    A set without numbers of lesions is taken to have one of each class in a patient.
+    """
     found = []
-    _, place, n = np.unique(np.stack([lesions.patient, lesions.label]), axis=1, return_inverse=True, return_counts=True)
+    one = [lesions.patient, lesions.label] if lesions.lesion is None else [lesions.lesion]
+    _, place, n = np.unique(np.stack(one), axis=1, return_inverse=True, return_counts=True)
     slices = np.flatnonzero(n[place.ravel()] < FEWEST_SLICES)
     if len(slices):
-        patients = len(np.unique(lesions.patient[slices]))
-        what = f"{count(patients, 'patient')} with under {FEWEST_SLICES} slices of the lesion"
+        few = count(int((n < FEWEST_SLICES).sum()), "lesion")
+        patients = count(len(np.unique(lesions.patient[slices])), "patient")
+        what = f"{few} of {patients} with under {FEWEST_SLICES} slices"
         remedy = "so small a lesion is mostly edge; say how many there are, and score them by themselves"
         found.append(Finding.of_slices("note", "size", what, remedy, lesions, slices))
     if lesions.masks is not None and "lesion" in lesions.mask_names:
-        pixels = lesions.mask("lesion").sum(axis=(2, 3)).min(axis=1)
-        slices = np.flatnonzero(pixels < FEWEST_PIXELS)
+        few = lesions.mask("lesion").sum(axis=(2, 3)) < FEWEST_PIXELS
+        slices = np.flatnonzero((few if lesions.present is None else few & lesions.present).any(axis=1))
         if len(slices):
             what = f"{count(len(slices), 'slice')} with under {FEWEST_PIXELS} pixels of the lesion in a phase"
             remedy = "look whether mask and phase fit each other; leave out slices that only touch the lesion"
