@@ -63,6 +63,7 @@ def test_the_demonstration_is_what_the_command_prints(made, capsys, tmp_path):
     said = [" ".join(item.get_text().split()) for item in page.select('[data-front="demo"] li')]
     assert all(line in printed for line in said)
     assert "report says" in said[0]
+    assert "It found none in slice" in said[2], "the page says so"
     assert "truth of this phantom patient" in said[-1]
 
 

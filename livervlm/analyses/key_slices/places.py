@@ -110,7 +110,7 @@ def told_by_names(records: Sequence[dict], places: dict, question: str) -> pd.Da
     for words, these in (("segment or lobe named", named), ("neither named", ~named)):
         lines[words] = {}
         for row in (MAIN, "places of organs", ROW):
-            values = np.array([one["answers"][row]["as written"][question][these] for one in records])
+            values = np.array([one["answers"][row]["as written"][question][these] for one in records], dtype=float)
             lines[words][row] = 100 * np.nanmean(values, axis=1).mean()
         lines[words]["n"] = int(np.isfinite(values[0]).sum())
     return pd.DataFrame.from_dict(lines, orient="index")
