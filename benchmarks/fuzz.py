@@ -151,7 +151,7 @@ def _whole(outcome: str, folder: Path, before: dict[str, str]) -> bool:
     after = _content(folder)
     changed = {file for file in {*before, *after} if before.get(file) != after.get(file)}
     outputs = {file for file in changed if OUTPUTS.fullmatch(file)}
-    kept = {file for file in changed if re.fullmatch(r"cache/studies/\w+\.safetensors", file)}
+    kept = {file for file in changed if re.fullmatch(r"cache/studies/(salt|\w+\.safetensors)", file)}
     if changed != outputs | kept or (outcome != "read" and outputs):
         return False
     if TABLE in outputs:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from common import Figure
 
-STUDIES, SHAPE = 2, (100, 512, 512)
+STUDIES, SHAPE = 6, (100, 512, 512)
 SPACING = (2.5, 0.7, 0.7)  # mm along Z, Y, X
 
 
