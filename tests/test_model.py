@@ -293,6 +293,8 @@ def test_a_tensor_left_on_the_cpu_would_be_found():
         {"phases": ["NC", True, "PV"]},
         {"window": [-160, "high"]},
         {"window": [240, -160]},
+        {"window": [-160, 10**400]},
+        {"window": [float("nan"), 240]},
         {"encoder": "resnet19"},
         {"encoder": []},
         {"extra": 1},

@@ -1,6 +1,5 @@
 """What a model is, and how it is trained: `Config` and `Recipe` of Liver-VLM, and `LiLNetSettings`."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from ..base.errors import InputError
 from ..scans.conventions import WINDOW
 
+FARTHEST = 2**15  # HU: int16 holds no more
 INITS = ("scratch", "imagenet", "phase_shuffle", "simsiam", "imagenet_phase_shuffle")
 
 
@@ -39,7 +39,7 @@ class Config:
     def __post_init__(self):
         check_names((*self.classes, *self.phases, *(self.class_names or ())), "config")
         low, high = self.window
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        if not -FARTHEST <= low < high <= FARTHEST:  # nor is nan
             raise InputError(f"config: window {low} to {high}: give two numbers in HU, the lower one first")
 
 
