@@ -15,6 +15,7 @@ from livervlm import cli
 from livervlm.phantom.abdomen import abdomen_study, draw_abdomens
 from livervlm.scans.study import Study
 from livervlm.studies.files import read_study, write_study
+from livervlm.studies.identities import cache_salt
 from livervlm.studies.manifest import ImportReport, import_studies
 from livervlm.studies.reading import Reading
 
@@ -422,3 +423,12 @@ def test_patients_that_look_alike(numbered_slices, one, other):
     (fault,) = report.faults
     assert (fault.row, fault.column) == (3, "patient")
     assert fault.message.startswith(words.removeprefix("row 3: "))
+
+
+def test_a_salt_that_is_cut_short_is_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIVERVLM_CACHE", str(tmp_path))
+    first = cache_salt()
+    assert cache_salt() == first
+    (tmp_path / "studies" / "salt").write_bytes(b"")
+    assert len(cache_salt()) == len(first)
+    assert cache_salt() != first

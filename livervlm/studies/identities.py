@@ -17,6 +17,7 @@ from .reading import Reading, sitk
 from .table import Fault, ListedLesion
 
 SAME_PLACE = 0.5  # of all that two boxes hold, the share that both hold: from it on they are of one lesion
+SALT = 32  # bytes
 NOBODY = 3  # patients: an identifier that as many and more than half of all have names none of them
 
 
@@ -40,9 +41,9 @@ Compared = tuple[ListedLesion, Identity, list[str]]  # with the lesion's doubts
 def cache_salt() -> bytes:
     """What hashes in this cache folder are salted with."""
     file = cache_home().absolute() / "studies" / "salt"
-    if not file.is_file():
+    if not file.is_file() or file.stat().st_size != SALT:  # with an empty one, hashes would be guessed
         with written_whole(file, mode=0o600) as new:
-            new.write_bytes(secrets.token_bytes(32))
+            new.write_bytes(secrets.token_bytes(SALT))
     return file.read_bytes()
 
 
