@@ -1,4 +1,4 @@
-"""A queue with healthy livers: who is in it, one answer for each, and shares of patients with known values."""
+"""Queues, one with healthy livers: who is in it, one answer for each, and shares of patients with known values."""
 
 from collections import Counter
 
@@ -8,11 +8,20 @@ import pytest
 import torch
 from conftest import cells_that_wait
 
-from livervlm.analyses import clinical_queue, lilnet_table, scan_to_answer
-from livervlm.analyses.clinical_queue import by_patient, draw_queue, kinds_of, measured, predictive_value
+from livervlm.analyses import clinical_queue, scan_to_answer
+from livervlm.analyses.clinical_queue import (
+    Queue,
+    beside_printed,
+    by_patient,
+    draw_queue,
+    kinds_of,
+    measured,
+    predictive_value,
+    read_records,
+)
 from livervlm.analyses.scan_to_answer import FOUND, GIVEN, STILL
 from livervlm.phantom.centres import NORMAL
-from livervlm.runs.records import read_record, write_record
+from livervlm.runs.runner import run
 from livervlm.scans.conventions import LILNET_CLASSES
 
 
@@ -48,13 +57,15 @@ def record():
 
 
 def test_a_queue_has_the_papers_shares_and_a_shorter_one_begins_it():
-    assert Counter(kinds_of()) == {NORMAL: 121, "CYST": 45, "HCC": 34, "HEM": 23, "MET": 8, "ICC": 4}
-    assert kinds_of()[:20] == kinds_of(20)
+    assert Counter(kinds_of("Sanya")) == {NORMAL: 121, "CYST": 45, "HCC": 34, "HEM": 23, "MET": 8, "ICC": 4}
+    assert Counter(kinds_of("Tianfu")) == {"CYST": 117, "HCC": 24, "HEM": 22, "MET": 16, "ICC": 5}
+    assert kinds_of("Sanya")[:20] == kinds_of("Sanya", 20)
 
 
 def test_patients_have_what_the_queue_says():
-    queue = draw_queue(8_599_999, 4)
-    for patient, kind in zip(queue, kinds_of(4), strict=True):
+    kinds = kinds_of("Sanya", 4)
+    queue = draw_queue(8_599_999, kinds)
+    for patient, kind in zip(queue, kinds, strict=True):
         assert {one.kind for one in patient.lesions} == ({kind} - {NORMAL})
     assert len({patient.seed for patient in queue}) == 4
 
@@ -71,6 +82,7 @@ def test_one_answer_for_each_patient(record):
 def test_shares_count_patients(record):
     table = measured(record)
     assert table["value"].to_dict() == {
+        "all: malignant or not": 7 / 10,
         "healthy liver: nothing found": 3 / 4,
         "healthy liver: not called malignant": 3 / 4,
         "benign lesion: not called malignant": 1,
@@ -111,27 +123,42 @@ class Blind:
         return [(torch.zeros(0, 4), torch.zeros(0))] * len(slices)
 
 
-def test_a_small_queue_goes_the_whole_way(tmp_path, monkeypatch):
+def test_small_queues_go_the_whole_way(tmp_path, monkeypatch):
     monkeypatch.setattr(scan_to_answer, "MATRIX", 32)
     monkeypatch.setattr(clinical_queue.Detector, "from_pretrained", lambda _: Blind())
     always = np.array([sure_of("CYST")])
-    monkeypatch.setattr(clinical_queue, "teach_cascade", lambda *_: lambda _, at: always.repeat(len(at), axis=0))
-    write_record(tmp_path / "queue.json", clinical_queue.record(2, progress=False))
-    record = read_record(tmp_path / "queue.json")
-    assert record["kinds"] == kinds_of(2)
+    monkeypatch.setattr(clinical_queue, "teach_cascade", lambda *_, **__: lambda _, at: always.repeat(len(at), axis=0))
+    assert read_records(tmp_path) == {}
+    run([Queue("Tianfu", 1), Queue("Sanya", 2)], tmp_path, jobs=1, progress=False)
+    records = read_records(tmp_path)
+    assert [*records] == ["Sanya", "Tianfu"]
+    record = records["Sanya"]
+    assert record["kinds"] == kinds_of("Sanya", 2)
     assert {one["patient"] for one in record["lesions"]} == {1}, "the first is healthy"
     assert np.allclose(record["lesions"][0][GIVEN], sure_of("CYST"))
-    assert measured(record)["value"].tolist() == [1, 1, 1, 1, 1, 0]  # nothing found, nothing called, nothing named
+    assert measured(record)["value"].tolist() == [1, 1, 1, 1, 1, 1, 0]  # nothing found, nothing called, nothing named
+    seeds = {one["data"]["seeds"]["queue"] for one in records.values()}
+    assert len(seeds) == 2, "no patient is in both queues"
 
 
-def test_the_chapter_reads_the_queue_once_it_is_there(record, tmp_path):
+def test_shares_stand_beside_the_papers(record):
+    tianfu = {"kinds": ["CYST", "FNH"], "lesions": [lesion(0, "CYST", 0.8, "CYST"), lesion(1, "FNH")], "false": []}
+    table = beside_printed({"Sanya": record, "Tianfu": tianfu})
+    shares = ["70 (40 to 89), n = 10", "90.5", "100 (34 to 100), n = 2", "91.9"]
+    assert table.loc["all: malignant or not"].tolist() == shares
+    assert table.loc["HEM: named", ["Sanya, printed", "Tianfu", "Tianfu, printed"]].tolist() == ["95.6", "", ""]
+    assert table.loc["FNH: named", "Tianfu"].startswith("0 (0 to ")
+    assert (table.loc["healthy liver: nothing found", ["Tianfu", "Sanya, printed"]] == "").all()
+
+
+def test_the_chapter_reads_the_queues_once_they_are_there(record, monkeypatch):
     (cell,) = cells_that_wait("scan_to_answer", "clinical_queue.measured")
-    path, said = tmp_path / "queue.json", []
-    names = {"pd": pd, "lilnet_table": lilnet_table, "say": said.append, "data_file": lambda name: path}
-    names["read_record"] = lambda path: record
+    said = []
+    names = {"pd": pd, "say": said.append}
+    monkeypatch.setattr(clinical_queue, "read_records", dict)
     exec(cell, names)
     assert names["shown"].columns.tolist() == ["waits for"]
-    path.touch()
+    monkeypatch.setattr(clinical_queue, "read_records", lambda: {"Sanya": record})
     exec(cell, names)
-    assert said[0].startswith("Of those called malignant, 67 % have a cancer.")
-    assert names["shown"].loc["HEM: named", "printed"] == 95.6
+    assert said[0].startswith("Sanya: of those called malignant, 67 % have a cancer.")
+    assert names["shown"].loc["HEM: named", "Sanya, printed"] == "95.6"
