@@ -1,5 +1,6 @@
 """The study on LiLNet: a small cohort goes the whole way, and what is made of records."""
 
+import ast
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -207,6 +208,30 @@ def test_a_claim_that_rests_on_two_contrasts_has_both_verdicts():
     assert told.endswith(", 12 cohorts")
 
 
+def test_resnet18_stands_beside_the_narrow_network_cohort_by_cohort():
+    narrow = planted({"plain network": -12})
+    deep = [{**record, "settings": {"number": i}} for i, record in enumerate(planted({"LiLNet": 12}, cohorts=3))]
+    # On the second cohort the plain network has the answers of LiLNet, and the other way round.
+    both = deep[1]["answers"]
+    both["LiLNet"], both["plain network"] = both["plain network"], both["LiLNet"]
+    table = summary.same_signs(deep, narrow)
+    assert table.index.get_level_values("contrast").unique().tolist() == [
+        "LiLNet against a plain network",
+        "LiLNet against a plain network, HN",
+    ]
+    assert table["same sign"].tolist() == [True, False, True] * 2
+    ours, plain = (summary.recall(summary.answers(deep[2], row)) for row in ("LiLNet", "plain network"))
+    assert table.loc[("LiLNet against a plain network", 2), "ResNet18"] == pytest.approx(ours - plain)
+    assert table.loc["LiLNet against a plain network", "narrow network"].mean() == pytest.approx(12, abs=5)
+    for some, others, said in (
+        (deep[:2], narrow, r"cohorts \[0, 1\] are there; run the first 3"),
+        ([deep[0], deep[2], deep[1]], narrow, r"cohorts \[0, 2, 1\] are there"),
+        (deep, narrow[:4], "4 of 12 cohorts"),
+    ):
+        with pytest.raises(InputError, match=said):
+            summary.same_signs(some, others)
+
+
 @pytest.mark.parametrize(
     "look",
     [
@@ -296,9 +321,16 @@ def test_the_network_that_the_book_ships_was_taught_on_patients_whom_nobody_judg
     assert LiLNet.from_pretrained(data_file("lilnet")).settings.classes == LILNET_CLASSES
 
 
-def test_the_chapter_makes_its_tables_once_the_records_are_there():
+def test_the_chapter_makes_its_tables_once_the_records_are_there(monkeypatch):
     said, shown = [], []
+    deep = [{**record, "settings": {"number": i}} for i, record in enumerate(planted({}, cohorts=3))]
+    monkeypatch.setattr(lilnet, "read_records", lambda folder: deep)
     names = {"lilnet": lilnet, "pd": pd, "say": said.append, "records": planted({}), "planned": 12, "done": True}
+    names["data_file"] = data_file
+    (signs,) = cells_that_wait("lilnet", "same_signs")
+    last = ast.parse(signs).body[-1].value
+    exec(signs, names)
+    assert len(eval(ast.unparse(last), names)) == 6
     for cell in cells_that_wait("lilnet", "if done:"):
         exec(cell, names)
         shown.append(names["shown"])

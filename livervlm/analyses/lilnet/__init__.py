@@ -15,5 +15,6 @@ from .summary import declared as declared
 from .summary import measures as measures
 from .summary import read_records as read_records
 from .summary import recall as recall
+from .summary import same_signs as same_signs
 from .summary import staged as staged
 from .summary import verdict as verdict

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ...base.errors import InputError
 from ...evaluation.comparisons import mean_with_interval
 from ...evaluation.metrics import calibration, macro_auc
 from ...evaluation.patients import PatientAnswers, sensitivity_at
@@ -140,6 +141,27 @@ def verdict(records: Sequence[dict], names: Sequence[str]) -> tuple[str, str]:
         for one in lines.itertuples()
     ]
     return "; ".join(lines["on the paper"]), f"{'; '.join(ends)}, {len(records)} cohorts"
+
+
+def same_signs(deep: Sequence[dict], narrow: Sequence[dict]) -> pd.DataFrame:
+    """LiLNet less the plain network with ResNet18 and with the narrow network on the same cohorts, in points.
+
+    deep, narrow: the records of both.  Of each declared contrast that has these two rows alone, a line for each cohort.
+    An `InputError` until all cohorts of both are there, or where a cohort is not the same in both.
+    """
+    planned.all_there("lilnet", narrow)
+    numbers = [record["settings"]["number"] for record in deep]
+    if numbers != list(range(declared()["plan"]["resnet18"])):
+        raise InputError(f"ResNet18: cohorts {numbers} are there; run the first {declared()['plan']['resnet18']}")
+    lines = {}
+    for one in declared()["contrasts"]:
+        if {one["better"][0], one["worse"][0]} != {"LiLNet", "plain network"}:
+            continue
+        for number, pair in enumerate(zip(deep, narrow, strict=False)):
+            gains = [recall(answers(r, *one["better"])) - recall(answers(r, *one["worse"])) for r in pair]
+            lines[one["name"], number] = (*gains, gains[0] * gains[1] > 0)
+    table = pd.DataFrame.from_dict(lines, orient="index", columns=["ResNet18", "narrow network", "same sign"])
+    return table.set_axis(pd.MultiIndex.from_tuples(lines, names=["contrast", "cohort"]))
 
 
 def by_size(records: Sequence[dict], row: str = "LiLNet", pool: str = "test") -> pd.DataFrame:
