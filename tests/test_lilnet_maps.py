@@ -63,12 +63,12 @@ def test_a_map_adds_up_to_the_logit_of_the_own_class():
     lesions = centre_set("test", 8_690_050, SIDE, patients=dict.fromkeys(LILNET_CLASSES, 1), progress=False).lesions
     network = LiLNet(LiLNetSettings(LILNET_CLASSES, "resnet10_narrow")).eval()
     lesions = replace(lesions, hu=lesions.hu.repeat(2, axis=2).repeat(2, axis=3), masks=None, mask_names=())
-    maps = own_maps(network, lesions)  # (n, 2, 64, 64), on 2 x 2 places
+    maps = own_maps(network, lesions)
+    assert maps.shape == (len(lesions), 2, 2, 2)
     with torch.inference_mode():
         logits = network(images(lesions).flatten(0, 1)[:, None]).view(*maps.shape[:2], -1) - network.plain.bias
-    own = logits[np.arange(len(lesions)), :, lesions.label].numpy()
-    places = 4
-    assert np.allclose(maps.mean(axis=(2, 3)) * places, own, atol=1e-4)
+    own = logits[np.arange(len(lesions)), :, lesions.label]
+    assert torch.allclose(maps.sum(dim=(2, 3)), own, atol=1e-4)
 
 
 def test_shap_is_where_the_weights_are(disc):
@@ -136,11 +136,23 @@ def test_the_chapter_tells_the_maps_once_they_are_there(monkeypatch):
 
 
 def test_a_small_cohort_goes_the_whole_way(tmp_path):
-    small = Cohort(50, taught=12, asked=1, epochs=1, size=32)
+    small = Cohort(50, taught=12, asked=1, epochs=1, size=64)
     write_record(small.path(tmp_path), small.record())
     (record,) = lilnet_maps.read_records(tmp_path)
     assert len(told([record, record])) == len(lilnet_maps.sentences()) * len(ARMS)
     assert np.isfinite(lilnet_maps.shap_told([record, record])["LiLNet", "mean"]).all()
+    pictures, maps = lilnet_maps.shown(record)
+    assert np.array_equal(pictures, (127.5 * (images(small.asked_about())[:, 0] + 1)).round())
+    assert [*maps] == [arm for arm in ARMS if arm != "middle"]
+    assert all(one.shape == pictures.shape for one in maps.values())
+    # One patient of each class: what is measured on both phases comes half from the map that is kept.
+    level = record["measures"]["untrained"][:, MEASURES.index("level")]
+    lesion = small.asked_about().mask("lesion")
+    network = small.networks(small.taught_on())["untrained"]
+    pv = lilnet_maps.on_pixels(own_maps(network, small.asked_about()), 64)[:, 1].numpy()
+    by_phase = np.stack([maps["untrained"], pv], axis=1)  # (6, 2, 64, 64)
+    means = (by_phase * lesion).sum(axis=(2, 3)) / lesion.sum(axis=(2, 3))
+    assert np.allclose(means.mean(axis=1), level, rtol=2e-3, atol=1e-3)
 
 
 def test_the_words_are_the_papers():

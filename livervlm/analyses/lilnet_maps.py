@@ -18,7 +18,7 @@ import torch
 from scipy import stats
 from scipy.ndimage import distance_transform_edt
 from sklearn.metrics import roc_auc_score
-from torch import nn
+from torch import Tensor, nn
 
 from ..base.paths import data_file
 from ..evaluation.grad_cam import energy_over_area, grad_cam, on_pixels
@@ -86,12 +86,15 @@ class Cohort:
         with one_thread():
             taught, asked = self.taught_on(), self.asked_about()
             every, networks = np.arange(len(asked)), self.networks(taught)
-            maps = {arm: own_maps(network, asked) for arm, network in networks.items()}
+            coarse = {arm: own_maps(network, asked) for arm, network in networks.items()}
+            maps = {arm: on_pixels(one, self.size).numpy() for arm, one in coarse.items()}
             maps["middle"] = np.broadcast_to(middle(self.size), maps["LiLNet"].shape)
             right = {a: (slice_probabilities(n, asked, every).argmax(1) == asked.label) for a, n in networks.items()}
             hcc = asked.subset(np.flatnonzero(asked.label == LILNET_CLASSES.index(SHAP_CLASS)))
             background = taught.subset(np.arange(0, len(taught), max(len(taught) // SHAP_BACKGROUND, 1)))
-            shown = {arm: shap_on_the_lesion(networks[arm], hcc, background) for arm in ("LiLNet", "labels permuted")}
+            red = {arm: shap_on_the_lesion(networks[arm], hcc, background) for arm in ("LiLNet", "labels permuted")}
+            first = [np.flatnonzero(asked.label == k)[0] for k in range(len(LILNET_CLASSES))]
+            grey = 127.5 * (images(asked, np.array(first))[:, 0].numpy() + 1)
         return {
             **run_provenance(),
             "settings": asdict(self),
@@ -99,20 +102,23 @@ class Cohort:
             "label": np.uint8(asked.label),
             "right": {arm: np.uint8(one) for arm, one in right.items()},
             "measures": {arm: np.float32(measured(maps[arm], asked)) for arm in ARMS},
-            "shap on the lesion": {arm: np.float32(one) for arm, one in shown.items()},
+            "shap on the lesion": {arm: np.float32(one) for arm, one in red.items()},
+            "shown": {
+                "pictures": np.uint8(grey.round()),
+                "maps": {arm: np.float16(one[first, 0].numpy()) for arm, one in coarse.items()},
+            },
         }
 
 
-def own_maps(network: LiLNet, lesions: LesionSet) -> np.ndarray:
-    """Class activation maps of the plain classifier for each slice's own class, phase by phase: (n, P, S, S), signed.
+def own_maps(network: LiLNet, lesions: LesionSet) -> Tensor:
+    """Class activation maps of the plain classifier for each slice's own class, phase by phase: (n, P, h, w), signed.
 
     On the last feature map, whose mean the classifier reads, so that Grad-CAM is the class activation map.
     """
     pictures = images(lesions)  # (n, P, S, S)
     maps = torch.cat([grad_cam(network.encoder, network.plain, one[None, None]) for one in pictures.flatten(0, 1)])
     own = torch.from_numpy(lesions.label).repeat_interleave(pictures.shape[1])
-    spread = on_pixels(maps[torch.arange(len(own)), own][:, None], lesions.size)
-    return spread.view(pictures.shape).numpy()
+    return maps[torch.arange(len(own)), own].unflatten(0, pictures.shape[:2])
 
 
 def middle(size: int) -> np.ndarray:
@@ -180,6 +186,14 @@ def sentences() -> pd.DataFrame:
 def read_records(folder: str | Path | None = None) -> list[dict]:
     """The records that are there, by number; by default the book's own."""
     return planned.read_records("lilnet_maps", folder)
+
+
+def shown(record: dict) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The first patient of each class in ART: pictures (6, S, S) in grey, and by arm their maps, spread over them."""
+    pictures = record["shown"]["pictures"]
+    kept = record["shown"]["maps"]
+    coarse = {arm: torch.from_numpy(kept[arm].astype(np.float32)) for arm in ARMS if arm in kept}
+    return pictures, {arm: on_pixels(maps[None], pictures.shape[-1])[0].numpy() for arm, maps in coarse.items()}
 
 
 def told(records: Sequence[dict]) -> pd.DataFrame:
