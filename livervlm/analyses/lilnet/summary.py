@@ -127,14 +127,7 @@ def contrasts(records: Sequence[dict]) -> pd.DataFrame:
 
 
 def verdict(records: Sequence[dict], names: Sequence[str]) -> tuple[str, str]:
-    """The verdict on a claim that rests on these contrasts, and their differences in points, in words.
-
-    Before all cohorts are there, how many are.
-    """
-    needed = declared()["plan"]["cohorts"]
-    if len(records) < needed:
-        there = f"{len(records)} of {needed} cohorts"
-        return f"no verdict yet: {there} are there", there
+    """The verdict on a claim that rests on these contrasts, and their differences in points, in words."""
     lines = contrasts(records).loc[[*names]]
     ends = [
         f"{one.Index.replace(' against ', ' less ')}: {one.difference:+.1f} ({one.low:+.1f} to {one.high:+.1f})"
