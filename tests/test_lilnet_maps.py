@@ -11,6 +11,7 @@ from torch import nn
 
 from livervlm.analyses import lilnet_maps
 from livervlm.analyses.lilnet_maps import ARMS, MEASURES, Cohort, measured, own_maps, told
+from livervlm.base.errors import InputError
 from livervlm.models.lilnet import LiLNet
 from livervlm.models.settings import LiLNetSettings
 from livervlm.phantom.centres import centre_set
@@ -49,6 +50,7 @@ def test_known_maps(disc):
     assert itself["level"] == 3
     assert itself["spread"] == pytest.approx(lesion.mean())
     assert measures(-1.0 * lesion, disc)["on the lesion"] == 0
+    assert measures(lesion - 5.0, disc)["spread"] == pytest.approx(lesion.mean()), "also where all is negative"
     y, x = np.indices((SIDE, SIDE))
     distance = np.hypot(y - 12, x - 18)
     assert measures(np.exp(-distance / 9), disc)["centre over rim"] > 0.3
@@ -90,7 +92,15 @@ def planted(shift: dict, patients: int = 30) -> dict:
     for (arm, kind, measure), by in shift.items():
         of[arm][label == LILNET_CLASSES.index(kind), MEASURES.index(measure)] += by
     shown = {arm: rng.normal(1.5, 0.1, (patients, 6)) for arm in ("LiLNet", "labels permuted")}
-    return {"label": label, "measures": of, "shap on the lesion": shown}
+    right = {arm: label == 0 for arm in ARMS if arm != "middle"}
+    return {"label": label, "right": right, "measures": of, "shap on the lesion": shown}
+
+
+def test_a_map_that_cannot_be_measured_is_said():
+    record = planted({})
+    record["measures"]["untrained"][7, 1] = np.nan
+    with pytest.raises(InputError, match=r"maps of untrained, centre over rim: not finite for the slices \[7\]"):
+        told([record])
 
 
 def test_sentences_hold_where_they_were_planted():
@@ -120,10 +130,10 @@ def test_each_sentence_has_a_line_with_the_verdict_of_every_arm():
     assert len(table) == len(lilnet_maps.sentences())
     line = table.loc[("HCC", "the central region may exhibit deep activation")]
     assert line[[*ARMS]].tolist() == ["holds", "the opposite", "the opposite", "holds"]
-    assert line["measure"] == "centre over rim"
+    assert line["asked"] == "centre over rim above 0"
     own = told(records).query("arm == 'LiLNet' and measure == 'centre over rim'").iloc[0]
     assert line["difference"] == f"{own['difference']:+.2f} ({own['low']:+.2f} to {own['high']:+.2f})"
-    assert lilnet_maps.by_sentence(records[:2]).columns.tolist() == ["measure"], "nobody looks before all are there"
+    assert lilnet_maps.by_sentence(records[:2]).columns.tolist() == ["asked"], "nobody looks before all are there"
 
 
 def test_the_chapter_tells_the_maps_once_they_are_there(monkeypatch):
@@ -132,7 +142,8 @@ def test_the_chapter_tells_the_maps_once_they_are_there(monkeypatch):
     said = []
     exec(cell, {"lilnet_maps": lilnet_maps, "say": said.append})
     assert said[0] == "**3 of 3 cohorts** are there."
-    assert "for HCC, and 1.4" in said[1] or "for HCC, and 1.5" in said[1]
+    assert said[1] == "Named rightly: LiLNet 17%, labels permuted 17%, untrained 17%."
+    assert "for HCC, and 1.4" in said[2] or "for HCC, and 1.5" in said[2]
 
 
 def test_a_small_cohort_goes_the_whole_way(tmp_path):

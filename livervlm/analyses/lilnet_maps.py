@@ -20,6 +20,7 @@ from scipy.ndimage import distance_transform_edt
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
+from ..base.errors import InputError
 from ..base.paths import data_file
 from ..evaluation.grad_cam import energy_over_area, grad_cam, on_pixels
 from ..models.lilnet import LiLNet
@@ -52,7 +53,7 @@ class Cohort:
     number: int
     taught: int = 200
     asked: int = 20
-    epochs: int = 6
+    epochs: int = 12
     size: int = 224  # the paper's; a ResNet then ends in a map of 7 x 7 places
     encoder: str = "resnet10_narrow"
 
@@ -94,7 +95,7 @@ class Cohort:
             background = taught.subset(np.arange(0, len(taught), max(len(taught) // SHAP_BACKGROUND, 1)))
             red = {arm: shap_on_the_lesion(networks[arm], hcc, background) for arm in ("LiLNet", "labels permuted")}
             first = [np.flatnonzero(asked.label == k)[0] for k in range(len(LILNET_CLASSES))]
-            grey = 127.5 * (images(asked, np.array(first))[:, 0].numpy() + 1)
+            grey = 127.5 * (images(asked, np.array(first))[:, 0].numpy() + 1)  # of ART
         return {
             **run_provenance(),
             "settings": asdict(self),
@@ -103,10 +104,8 @@ class Cohort:
             "right": {arm: np.uint8(one) for arm, one in right.items()},
             "measures": {arm: np.float32(measured(maps[arm], asked)) for arm in ARMS},
             "shap on the lesion": {arm: np.float32(one) for arm, one in red.items()},
-            "shown": {
-                "pictures": np.uint8(grey.round()),
-                "maps": {arm: np.float16(one[first, 0].numpy()) for arm, one in coarse.items()},
-            },
+            "maps": {arm: np.float16(one.numpy()) for arm, one in coarse.items()},
+            "pictures": np.uint8(grey.round()),
         }
 
 
@@ -133,7 +132,7 @@ def measured(maps: np.ndarray, lesions: LesionSet) -> np.ndarray:
     on the lesion: how often a place of the lesion has more than a place beside it (AUC), 0.5 where a map is even.
     centre over rim: the mean in the deeper half of the lesion less that in the outer half.  unevenness: the sd within
     the lesion.  Both are told in sds of the whole map.  level: the mean in the lesion; the places of the 7 x 7 map add
-    up to the logit.  spread: the share of the picture that is above half of the highest value.
+    up to the logit.  spread: the share of the picture that is above the middle between the least and the highest value.
     """
     lesion = lesions.mask("lesion")
     return np.array(
@@ -153,7 +152,7 @@ def _of_one(values: np.ndarray, lesion: np.ndarray) -> tuple[float, ...]:
         (values[deep].mean() - values[lesion & ~deep].mean()) / sd,
         inside.std() / sd,
         inside.mean(),
-        (values > values.max() / 2).mean(),
+        (values > (values.min() + values.max()) / 2).mean(),
     )
 
 
@@ -190,10 +189,14 @@ def read_records(folder: str | Path | None = None) -> list[dict]:
 
 def shown(record: dict) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The first patient of each class in ART: pictures (6, S, S) in grey, and by arm their maps, spread over them."""
-    pictures = record["shown"]["pictures"]
-    kept = record["shown"]["maps"]
-    coarse = {arm: torch.from_numpy(kept[arm].astype(np.float32)) for arm in ARMS if arm in kept}
-    return pictures, {arm: on_pixels(maps[None], pictures.shape[-1])[0].numpy() for arm, maps in coarse.items()}
+    pictures, first = record["pictures"], np.unique(record["label"], return_index=True)[1]
+    coarse = {arm: torch.from_numpy(np.float32(record["maps"][arm][first, :1])) for arm in ARMS if arm in record["maps"]}
+    return pictures, {arm: on_pixels(maps, pictures.shape[-1])[:, 0].numpy() for arm, maps in coarse.items()}
+
+
+def named(records: Sequence[dict]) -> dict[str, float]:
+    """Of the slices that the maps are of, the share whose class each network names, from 0 to 1, by arm."""
+    return {arm: np.concatenate([r["right"][arm] for r in records]).mean() for arm in ARMS if arm in records[0]["right"]}
 
 
 def told(records: Sequence[dict]) -> pd.DataFrame:
@@ -201,7 +204,7 @@ def told(records: Sequence[dict]) -> pd.DataFrame:
 
     Columns: class, words, measure, arm; difference, to the number or to the other patients that the sentence names,
     turned so that positive is what it says; low, high, its 95 % interval by t over patients, for these networks; n,
-    patients of the class; and it: "holds", "the opposite", or "open".
+    patients of the class; and it: "holds", "the opposite", or "open".  An `InputError` where a measure is not finite.
     """
     label = np.concatenate([record["label"] for record in records])
     kind = np.array(LILNET_CLASSES)[label]
@@ -210,6 +213,9 @@ def told(records: Sequence[dict]) -> pd.DataFrame:
         mine = np.full(len(kind), True) if one["class"] == "all" else kind == one["class"]
         for arm in ARMS:
             values = np.concatenate([r["measures"][arm] for r in records])[:, MEASURES.index(one["measure"])]
+            if not np.isfinite(values).all():
+                bad = np.flatnonzero(~np.isfinite(values)).tolist()
+                raise InputError(f"maps of {arm}, {one['measure']}: not finite for the slices {bad}")
             values = np.where(one["side"] == "above", 1, -1) * values.astype(float)
             if one["than"] in ("others", *LILNET_CLASSES):
                 other = ~mine if one["than"] == "others" else kind == one["than"]
@@ -225,15 +231,17 @@ def told(records: Sequence[dict]) -> pd.DataFrame:
 
 
 def by_sentence(records: Sequence[dict]) -> pd.DataFrame:
-    """`told`, a line for each sentence: its measure, LiLNet's difference with its interval, each arm's verdict.
+    """`told`, a line for each sentence: what is asked, LiLNet's difference with its interval, each arm's verdict.
 
-    With fewer records than planned, the sentences and measures alone.
+    With fewer records than planned, what is asked alone.
     """
+    asked = sentences()
+    asked = asked.assign(asked=asked["measure"] + " " + asked["side"] + " " + asked["than"])
+    table = asked.set_index(["class", "words"])[["asked"]]
     if len(records) < COHORTS:
-        return sentences().set_index(["class", "words"])[["measure"]]
+        return table
     lines = told(records).set_index(["class", "words", "measure"])
     own = lines[lines["arm"] == ARMS[0]]
-    table = own.index.to_frame(index=False).set_index(["class", "words"])
     ends = zip(own["difference"], own["low"], own["high"], strict=True)
     table["difference"] = ["{:+.2f} ({:+.2f} to {:+.2f})".format(*one) for one in ends]
     return table.assign(**{arm: lines.loc[lines["arm"] == arm, "it"].to_numpy() for arm in ARMS})
@@ -255,9 +263,10 @@ def shap_told(records: Sequence[dict]) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m livervlm.analyses.lilnet_maps", description=__doc__)
     parser.add_argument("--cohorts", type=int, default=COHORTS)
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--out", required=True, metavar="FOLDER", help="of the records")
     options = parser.parse_args()
-    run([Cohort(number) for number in range(options.cohorts)], options.out, name="cohorts", jobs=1)
+    run([Cohort(number) for number in range(options.cohorts)], options.out, name="cohorts", jobs=options.jobs)
 
 
 if __name__ == "__main__":

@@ -94,11 +94,10 @@ def kappas(study: pd.DataFrame, n_boot: int = 2000) -> pd.DataFrame:
 
 
 def against_each(study: pd.DataFrame) -> dict[tuple[str, str], Errors]:
-    """(question, reader) -> the machine (a) against the reader (b), all patients.
+    """(question, reader) -> the machine (a) against the reader (b).
 
-    class where the side is right: the fair question of three classes, of the patients whose class the reader placed on
-    the true side, with the machine on the same patients.  end to end: the machine's side and class against the reader's
-    class, which says the side as well.
+    end to end: the machine's side and class against the reader's class, which says the side as well; of all patients,
+    and of those of each side.  where the side is right: of the patients whose class the reader placed on the true side.
     """
     found = {}
     for who in READERS:
@@ -110,7 +109,9 @@ def against_each(study: pd.DataFrame) -> dict[tuple[str, str], Errors]:
         found["class, machine told the side", who] = paired_errors(machine["class"], reader["class"])
         found["end to end", who] = paired_errors(machine["end to end"], reader["class"])
         for one in SIDES:
-            here = had & (side(study["truth"]) == one)
+            here = side(study["truth"]) == one
+            found[f"end to end: {one}", who] = paired_errors(machine["end to end"][here], reader["class"][here])
+            here &= had
             found[f"where the side is right: {one}", who] = paired_errors(machine["class"][here], reader["class"][here])
     return found
 
