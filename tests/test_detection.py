@@ -210,7 +210,8 @@ def case():
 def test_false_positives_are_counted_where_the_liver_is_healthy_and_where_it_is_not(case):
     told = false_positives(*case, [1, 2, 3], n_boot=50)
     assert told.loc["healthy", ["value", "patients"]].tolist() == [1, 2]
-    assert told.index.tolist() == ["healthy"]  # of one patient with lesions there is no interval
+    assert told.loc["all", ["value", "patients"]].tolist() == pytest.approx([2 / 3, 3])
+    assert told.index.tolist() == ["all", "healthy"]  # of one patient with lesions there is no interval
     more = false_positives(*case, [1, 2, 3, 4], n_boot=50)
     assert more.loc["healthy", ["value", "low", "high"]].tolist() == pytest.approx([2 / 3, 0, 2])
 
@@ -221,6 +222,13 @@ def test_a_right_answer_has_the_size_of_the_true_lesion_a_false_one_its_own(case
     assert told.loc[(0, 10)].tolist() == [1, 1, 0, 0]
     assert told.loc[(10, 20)].tolist() == [1, 0, 0, 0]
     assert told.loc[(20, 30)].tolist() == [1, 1, 1, 1]
+
+
+def test_a_lesion_is_as_large_as_was_drawn_where_that_is_known(case):
+    found, true = case
+    told = by_size(found, true.assign(diameter=[12.0, 5.0]), 0.1)
+    assert told["true"].tolist() == [1, 1, 0, 0, 0]
+    assert told.loc[(10, 20), "recall"] == 1
 
 
 def test_froc_trades_false_positives_for_recall(case):

@@ -94,6 +94,10 @@ def test_a_record_keeps_every_box_and_what_they_say(tmp_path, empty_cache, monke
     assert set(zip(true["patient"].tolist(), true["lesion"].tolist(), strict=True)) == {
         (int(patient), number) for patient, kinds in record["kinds"].items() for number in range(len(kinds))
     }
+    drawn = draw_abdomens(seed_of("detection development", 99), 2)
+    mine = {(p, n): one.diameter for p, patient in enumerate(drawn) for n, one in enumerate(patient.lesions)}
+    places = zip(true["patient"].tolist(), true["lesion"].tolist(), strict=True)
+    assert true["diameter"].tolist() == pytest.approx([mine[place] for place in places])
     assert {line["matching"] for line in record["summary"]["lesions"]["measures"]} == {"one to one", "not one to one"}
     assert "by size" in record["summary"]["boxes"]
 

@@ -8,7 +8,7 @@ import torch
 
 from livervlm import cli
 from livervlm.base.errors import InputError
-from livervlm.models.detector import CONFIDENCE, CROP, TRUNKS, Detector, cropped, mirrored, train_detector
+from livervlm.models.detector import CONFIDENCE, TRUNKS, Detector, cropped, mirrored, train_detector
 from livervlm.scans.windowing import window
 
 SIZE = 64
@@ -112,11 +112,11 @@ def test_boxes_follow_mirrored_pictures():
 
 def test_boxes_follow_what_is_cut_out_of_the_pictures():
     """A bright box in 24 pictures: its box in the part, read from the part, where its middle is in it."""
-    size, n = CROP + 30, 24
+    size, n = 126, 24
     images, boxes = torch.zeros(n, 1, size, size), torch.full((n, 2, 4), -1.0)
     images[:, :, 6:23, 12:21], boxes[:, 0] = 1, torch.tensor([12.0, 6, 21, 23])
     parts, followed = cropped(images, boxes, torch.Generator().manual_seed(0))
-    assert parts.shape == (n, 1, CROP, CROP)
+    assert parts.shape == (n, 1, 96, 96)
     seen = 0
     for picture, (box, none) in zip(parts, followed, strict=True):
         y, x = np.nonzero(picture[0].numpy())
@@ -125,6 +125,12 @@ def test_boxes_follow_what_is_cut_out_of_the_pictures():
         assert none.tolist() == [-1] * 4
         seen += inside
     assert 0 < seen < n
+
+
+@pytest.mark.parametrize(("size", "side"), [(16, 16), (64, 64), (160, 96), (256, 160), (320, 192)])
+def test_what_is_cut_out_is_as_large_a_part_of_large_slices_and_all_of_small_ones(size, side):
+    parts, _ = cropped(torch.zeros(1, 1, size, size), torch.full((1, 1, 4), -1.0), torch.Generator().manual_seed(0))
+    assert parts.shape[2:] == (side, side)
 
 
 def test_slices_without_a_box_teach_too():

@@ -158,9 +158,9 @@ def assess(found: pd.DataFrame, true: pd.DataFrame, threshold: float) -> tuple[p
 
 
 def _lesions(boxes: pd.DataFrame) -> pd.DataFrame:
-    """A line for each lesion of a table of boxes, by patient and number."""
+    """A line for each lesion of a table of boxes, by patient and number; its size is its `diameter`, or its box's side."""
     sides = np.maximum(boxes["x1"] - boxes["x0"], boxes["y1"] - boxes["y0"])
-    table = boxes[["patient", "lesion"]].assign(size=sides, score=boxes.get("score", 0.0))
+    table = boxes[["patient", "lesion"]].assign(size=boxes.get("diameter", sides), score=boxes.get("score", 0.0))
     return table.groupby(["patient", "lesion"], as_index=False).max()
 
 
@@ -213,11 +213,11 @@ def by_size(found: pd.DataFrame, true: pd.DataFrame, threshold: float, sizes: Se
 def false_positives(
     found: pd.DataFrame, true: pd.DataFrame, patients: Sequence[int], threshold: float = IOUS[0], n_boot: int = 2000
 ) -> pd.DataFrame:
-    """False positives a study where the liver is healthy and where it is not, with intervals by patient."""
+    """False positives a study, in all and where the liver is healthy and where it is not, with intervals by patient."""
     n = counts(*assess(found, true, threshold), _known(patients, found, true))
     false, ill = n[:, 2] - n[:, 0], n[:, 3] > 0
     lines = {}
-    for name, which in (("healthy", ~ill), ("with lesions", ill)):
+    for name, which in (("all", ill | ~ill), ("healthy", ~ill), ("with lesions", ill)):
         if which.sum() > 1:
             value = cluster_bootstrap(np.mean, np.arange(which.sum()), false[which], n_boot=n_boot)
             lines[name] = (*value, int(which.sum()))

@@ -40,7 +40,8 @@ TRUNKS = {
 LARGEST = 2048  # px, the side of a slice
 STRIDE = 4  # px between the places at which a box may begin, about 11 mm
 REFERENCE_ONLY = 0.25  # share of pictures that are taught as a study of one phase
-CROP = 96  # px, the side of the part of a slice that is seen in a step of teaching
+CROP, LEAST_CROP = 0.6, 96  # share of a side that is seen in a step of teaching, and how many px it has at least
+COARSEST = 32  # px between the places of the coarsest map
 BATCH = 64  # slices that are looked at at once
 
 
@@ -135,12 +136,12 @@ def mirrored(images: Tensor, boxes: Tensor, across: Tensor, down: Tensor) -> tup
 
 
 def cropped(images: Tensor, boxes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A square of `CROP` pixels somewhere in each picture (B, P, H, W), and what is left of the boxes (B, K, 4) in it.
+    """A square of `CROP` of a side somewhere in each picture (B, P, H, W), and what is left of the boxes (B, K, 4) in it.
 
     A box whose middle is outside becomes a row of -1.  The network is one of convolutions and sees whole slices later.
     """
     h, w = images.shape[2:]
-    side = min(CROP, h, w)
+    side = min(h, w, max(COARSEST * round(CROP * min(h, w) / COARSEST), LEAST_CROP))
     y, x = (torch.randint(length - side + 1, (len(images),), generator=generator) for length in (h, w))
     places = zip(images, y.tolist(), x.tolist(), strict=True)
     images = torch.stack([one[:, j : j + side, i : i + side] for one, j, i in places])

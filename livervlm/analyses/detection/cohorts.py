@@ -24,6 +24,7 @@ from ...evaluation.detection import (
     measured,
 )
 from ...models.detector import CONFIDENCE, Detector, train_detector
+from ...phantom.abdomen import draw_abdomens
 from ...phantom.abdomen_patients import VERSION
 from ...runs.cells import one_thread
 from ...runs.records import run_provenance
@@ -87,6 +88,11 @@ class Cohort:
         told = dict(epochs=self.epochs, seed=self.number, progress=progress)
         return detector, train_detector(detector, *teaching_data(taught_on), **told)
 
+    def _diameters(self, true: pd.DataFrame) -> list[float]:
+        """Of the lesion of each true box, mm, as drawn: the same in every row, whatever its pixels."""
+        drawn = draw_abdomens(seed_of(*POOLS[self.use]), self.tested)
+        return [drawn[one.patient].lesions[one.lesion].diameter for one in true.itertuples()]
+
     def record(self) -> dict[str, Any]:
         start = time.monotonic()
         with one_thread():
@@ -97,6 +103,7 @@ class Cohort:
                 ignore_index=True,
             )
             true = pd.concat([true_boxes(one) for one in tested_on], ignore_index=True)
+            true["diameter"] = self._diameters(true)
         return {
             **run_provenance(),
             "settings": {**asdict(self), **asdict(ROWS[self.row])},

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from ...evaluation.detection import IOUS, MEASURES
-from ...models.detector import CONFIDENCE
 from .. import planned
 from ..lilnet_table import in_words
 from .cohorts import ROWS
@@ -22,8 +21,7 @@ def detector_table(records: Sequence[dict] | None = None) -> pd.DataFrame:
     """Each detector of the study in a column, and the paper's first; shares in percent, false positives a study.
 
     records: by default the book's own.  Lines: F1, recall and precision at each IoU, by lesion, one to one, and false
-    positives, with 95 % intervals by patient; over all studies without one, from the curve; and recall by size at the
-    first IoU, with the number of lesions.  The paper's figures are of boxes, slice by slice, on other patients.
+    positives, with 95 % intervals by patient; and recall by diameter at the first IoU, with the number of lesions.  The paper's figures are of boxes, slice by slice, on other patients.
     """
     records = planned.read_records("detection") if records is None else records
     there = {record["settings"]["row"]: _told(record["summary"]) for record in records}
@@ -49,8 +47,6 @@ def _told(summary: Mapping[str, Any]) -> dict[str, str]:
     for line in one["false positives a study"]:
         ends = f"{line['value']:.2f} ({line['low']:.2f} to {line['high']:.2f})"
         found[f"false positives, {line['index']}"] = ends
-    every = next(line for line in summary["FROC"] if line["index"] == CONFIDENCE)
-    found["false positives, all"] = f"{every['false positives a study']:.2f}"
     for line in one["by size"][str(IOUS[0])]:
         size = f"{line['from mm']} to {line['below mm']} mm".replace(" to 1000 mm", " mm and more")
         found[f"recall, {size}"] = f"{100 * line['recall']:.0f} of {line['true']}" if line["true"] else "-"
