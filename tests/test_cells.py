@@ -11,14 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from filelock import FileLock
 from joblib import Parallel, delayed, parallel_config
 
+from livervlm.base.errors import InputError
 from livervlm.cli import main
 from livervlm.runs import cells as module
 from livervlm.runs import cohorts
 from livervlm.runs import rows as declarations
-from livervlm.runs.cells import Cell, cells
+from livervlm.runs.cells import Cell, cells, on_one_device
 from livervlm.runs.cohorts import cohort_of, pool_of
 from livervlm.runs.methods import Trained
 from livervlm.runs.records import SCHEMA, read_record, write_record
@@ -297,6 +299,35 @@ def test_the_command_runs_a_table_and_goes_on(house, tmp_path, monkeypatch, caps
     assert re.search(r"model 2 +85.63 ± 3.18 +\d+\.\d\d ± \d+\.\d\d +5 folds of 1 cohorts", shown)
     assert main(["reproduce", "--table", "7", "--profile", "smoke"]) == 0
     assert "0 cells run, 15 were there before" in capsys.readouterr().out
+
+
+def test_a_cohort_goes_on_only_in_the_precision_in_which_it_began(house, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    todo = house("scratch", "model 1", protocol="population", cohorts=2)
+    folds = house("scratch", protocol="inside")
+    begun = next(cell for cell in todo if (cell.row.name, cell.cohort) == ("scratch", 1))
+    write_record(begun.path(tmp_path), {"device": {"type": "cpu", "name": "any", "autocast": "None"}})
+    on_one_device(folds, tmp_path)  # another cohort
+    said = r"cohort 1 was begun on cpu, float32, and this is cpu, bfloat16; .* set LIVERVLM_PRECISION=float32"
+    for cells_of_it in (todo, house("scratch", protocol="inside", cohorts=2)):
+        with pytest.raises(InputError, match=said):
+            on_one_device(cells_of_it, tmp_path)
+    on_one_device([begun], tmp_path)  # it has its record
+    monkeypatch.setenv("LIVERVLM_PRECISION", "float32")
+    on_one_device(todo, tmp_path)
+    write_record(folds[0].path(tmp_path), {"device": {"type": "cuda", "name": "any", "autocast": "torch.bfloat16"}})
+    with pytest.raises(InputError, match=r"cohort 0 was begun on cuda, bfloat16.* go on where it began"):
+        on_one_device(todo, tmp_path)
+
+
+def test_the_command_asks_first_whether_a_cohort_may_go_on_here(house, answered, tmp_path, monkeypatch, capsys):
+    def refuse(todo, out):
+        raise InputError(f"{out}: {len(todo)} cells")
+
+    monkeypatch.setattr(module, "on_one_device", refuse)
+    assert main(["reproduce", "--row", "scratch", "--out", str(tmp_path)]) == 2
+    assert f"{tmp_path}: 5 cells" in capsys.readouterr().err
+    assert not answered
 
 
 def test_a_row_without_its_weights_says_so_and_nothing_stands_in(house, tmp_path, capsys):

@@ -67,6 +67,18 @@ def test_no_pair_that_is_compared_mixes_devices_or_precisions():
         assert not mixed, (contrast["name"], mixed)
 
 
+def test_the_folds_of_a_hospital_and_its_truth_come_from_one_device():
+    from livervlm import Runs, declared
+
+    rows = {one[side] for one in declared()["contrasts"]["hospitals"] for side in ("better", "worse")}
+    ran = {}
+    for protocol in ("population", "inside", "inside-ten", "inside-again"):
+        runs = Runs(protocol)
+        for record in (record for row in rows for record in runs.read(row)):
+            ran.setdefault(record["cohort"], set()).add((record["device"]["type"], record["device"]["autocast"]))
+    assert all(len(kinds) == 1 for kinds in ran.values()), ran
+
+
 if __name__ == "__main__":
     now, path = recorded(), GOLDEN / "records.json"
     was = json.loads(path.read_text()) if path.exists() else {}

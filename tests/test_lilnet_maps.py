@@ -92,7 +92,7 @@ def planted(shift: dict, patients: int = 30) -> dict:
     for (arm, kind, measure), by in shift.items():
         of[arm][label == LILNET_CLASSES.index(kind), MEASURES.index(measure)] += by
     shown = {arm: rng.normal(1.5, 0.1, (patients, 6)) for arm in ("LiLNet", "labels permuted")}
-    right = {arm: label == 0 for arm in ARMS if arm != "middle"}
+    right = {arm: label == 0 for arm in lilnet_maps.NETWORKS}
     return {"label": label, "right": right, "measures": of, "shap on the lesion": shown}
 
 
@@ -154,7 +154,7 @@ def test_a_small_cohort_goes_the_whole_way(tmp_path):
     assert np.isfinite(lilnet_maps.shap_told([record, record])["LiLNet", "mean"]).all()
     pictures, maps = lilnet_maps.shown(record)
     assert np.array_equal(pictures, (127.5 * (images(small.asked_about())[:, 0] + 1)).round())
-    assert [*maps] == [arm for arm in ARMS if arm != "middle"]
+    assert tuple(maps) == lilnet_maps.NETWORKS
     assert all(one.shape == pictures.shape for one in maps.values())
     # One patient of each class: what is measured on both phases comes half from the map that is kept.
     level = record["measures"]["untrained"][:, MEASURES.index("level")]

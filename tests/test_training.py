@@ -249,6 +249,15 @@ def test_a_cpu_computes_in_bfloat16_only_where_it_has_it(monkeypatch, flags, wan
     assert autocast_dtype(torch.device("meta")) is None
 
 
+def test_single_precision_can_be_asked_for_and_nothing_else(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    monkeypatch.setenv("LIVERVLM_PRECISION", "float32")
+    assert autocast_dtype(CPU) is None
+    monkeypatch.setenv("LIVERVLM_PRECISION", "float16")
+    with pytest.raises(InputError, match="LIVERVLM_PRECISION=float16: give float32"):
+        autocast_dtype(CPU)
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_cuda_is_used_where_there_is_one(monkeypatch, there):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)

@@ -38,7 +38,8 @@ from . import planned
 from .explained.networks import permuted_labels
 
 COHORTS = 3
-ARMS = ("LiLNet", "labels permuted", "untrained", "middle")
+NETWORKS = ("LiLNet", "labels permuted", "untrained")
+ARMS = (*NETWORKS, "middle")
 MEASURES = ("on the lesion", "centre over rim", "unevenness", "level", "spread")
 SHAP_CLASS, SHAP_SAMPLES, SHAP_BACKGROUND = "HCC", 20, 60
 
@@ -190,13 +191,13 @@ def read_records(folder: str | Path | None = None) -> list[dict]:
 def shown(record: dict) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The first patient of each class in ART: pictures (6, S, S) in grey, and by arm their maps, spread over them."""
     pictures, first = record["pictures"], np.unique(record["label"], return_index=True)[1]
-    coarse = {arm: torch.from_numpy(np.float32(record["maps"][arm][first, :1])) for arm in ARMS if arm in record["maps"]}
+    coarse = {arm: torch.from_numpy(np.float32(record["maps"][arm][first, :1])) for arm in NETWORKS}
     return pictures, {arm: on_pixels(maps, pictures.shape[-1])[:, 0].numpy() for arm, maps in coarse.items()}
 
 
 def named(records: Sequence[dict]) -> dict[str, float]:
     """Of the slices that the maps are of, the share whose class each network names, from 0 to 1, by arm."""
-    return {arm: np.concatenate([r["right"][arm] for r in records]).mean() for arm in ARMS if arm in records[0]["right"]}
+    return {arm: np.concatenate([record["right"][arm] for record in records]).mean() for arm in NETWORKS}
 
 
 def told(records: Sequence[dict]) -> pd.DataFrame:

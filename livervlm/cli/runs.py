@@ -14,7 +14,7 @@ def reproduce(arguments: argparse.Namespace) -> None:
 
 
 def _run_rows(arguments: argparse.Namespace) -> None:
-    from ..runs.cells import cells, sized
+    from ..runs.cells import cells, on_one_device, sized
     from ..runs.cohorts import make_pools
     from ..runs.results import Runs
     from ..runs.rows import select
@@ -25,6 +25,7 @@ def _run_rows(arguments: argparse.Namespace) -> None:
     out_of_reach = {row.name: why for row in chosen if (why := row.method.why_not(profile))}
     able = [row for row in chosen if row.name not in out_of_reach]
     todo = cells(able, protocol, arguments.cohorts, profile, arguments.test_patients)
+    on_one_device(todo, arguments.out)
     if not arguments.dask:
         make_pools([cell for cell in todo if not cell.path(arguments.out).exists()], arguments.jobs)
     counts = run(todo, arguments.out, jobs=arguments.jobs, dask=arguments.dask)

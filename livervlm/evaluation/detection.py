@@ -158,7 +158,7 @@ def assess(found: pd.DataFrame, true: pd.DataFrame, threshold: float) -> tuple[p
 
 
 def _lesions(boxes: pd.DataFrame) -> pd.DataFrame:
-    """A line for each lesion of a table of boxes, by patient and number; its size is its `diameter`, or its box's side."""
+    """A line for each lesion of a table of boxes, by patient and number; size: its `diameter`, or its box's side."""
     sides = np.maximum(boxes["x1"] - boxes["x0"], boxes["y1"] - boxes["y0"])
     table = boxes[["patient", "lesion"]].assign(size=boxes.get("diameter", sides), score=boxes.get("score", 0.0))
     return table.groupby(["patient", "lesion"], as_index=False).max()

@@ -136,7 +136,7 @@ def mirrored(images: Tensor, boxes: Tensor, across: Tensor, down: Tensor) -> tup
 
 
 def cropped(images: Tensor, boxes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A square of `CROP` of a side somewhere in each picture (B, P, H, W), and what is left of the boxes (B, K, 4) in it.
+    """A square, `CROP` of a side, somewhere in pictures (B, P, H, W), and what is left of the boxes (B, K, 4) in it.
 
     A box whose middle is outside becomes a row of -1.  The network is one of convolutions and sees whole slices later.
     """

@@ -1,5 +1,6 @@
 """The unit of work: a row on a cohort, in the paper's protocol with one group left out.  It leaves one record."""
 
+import json
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -59,6 +60,16 @@ class Cell:
         folder, stem = self._place(out)
         return sorted(folder.glob(f"{stem}-cohort*{'' if self.fold is None else '-fold*'}.json"))
 
+    def of_cohort(self, out: str | Path) -> list[Path]:
+        """The records of the same row and settings on the same cohort, in whatever protocol."""
+        found = []
+        for name, protocol in PROTOCOLS.items():
+            if protocol.cohorts == PROTOCOLS[self.protocol].cohorts:
+                same = replace(self, protocol=name, fold=None if protocol.pool else 1)
+                folder, stem = same._place(out)
+                found += sorted(folder.glob(f"{stem}-cohort{self.cohort:03d}*.json"))
+        return found
+
     def _place(self, out: str | Path) -> tuple[Path, str]:
         pools = {name: declared()["pools"][name] for name in self.pools}
         settings = [self.row.departures, pools, changed(self.profile), PHANTOM_VERSION]
@@ -102,6 +113,30 @@ class Cell:
             **found,
             "seconds": round(time.monotonic() - start, 1),
         }
+
+
+def on_one_device(todo: Iterable[Cell], out: str | Path) -> None:
+    """An `InputError` where a cell that is still to be run would give its cohort a second device or precision.
+
+    What is compared has to come from one kind of machine: both sides of a difference, and folds with their truth.
+    """
+    from ..base.device import PRECISION  # imports torch, and whoever counts records needs none of it
+
+    here, todo = _kind(run_provenance()["device"]), list(todo)
+    begun = {cell.cohort for cell in todo if not cell.path(out).exists()}
+    for cell in {(cell.row.name, cell.cohort): cell for cell in todo if cell.cohort in begun}.values():
+        for path in cell.of_cohort(out):
+            there = _kind(json.loads(path.read_text(encoding="utf-8"))["device"])
+            if there != here:
+                remedy = f"set {PRECISION}=float32" if there == "cpu, float32" else "go on where it began"
+                raise InputError(
+                    f"{path}: cohort {cell.cohort} was begun on {there}, and this is {here}; "
+                    f"nothing that is compared may mix them: {remedy}, or give another --out"
+                )
+
+
+def _kind(device: dict[str, str]) -> str:
+    return f"{device['type']}, {device['autocast'].replace('None', 'float32').removeprefix('torch.')}"
 
 
 def coverage(out: Path | None = None, test_patients: int = 2000) -> pd.DataFrame:

@@ -21,7 +21,8 @@ def detector_table(records: Sequence[dict] | None = None) -> pd.DataFrame:
     """Each detector of the study in a column, and the paper's first; shares in percent, false positives a study.
 
     records: by default the book's own.  Lines: F1, recall and precision at each IoU, by lesion, one to one, and false
-    positives, with 95 % intervals by patient; and recall by diameter at the first IoU, with the number of lesions.  The paper's figures are of boxes, slice by slice, on other patients.
+    positives, with 95 % intervals by patient; and recall by diameter at the first IoU, with the number of lesions.  The
+    paper's figures are of boxes, slice by slice, on other patients.
     """
     records = planned.read_records("detection") if records is None else records
     there = {record["settings"]["row"]: _told(record["summary"]) for record in records}

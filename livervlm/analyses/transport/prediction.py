@@ -132,7 +132,8 @@ def ceiling(study: Transport) -> dict[str, float]:
     That difference belongs to networks of one seed each.  Model 1 less scratch, by the first seed and by the second:
     reliability, their correlation over cohorts, and highest, its root, 0 where the two have nothing in common; each
     with its 95 % interval by Fisher's z, which is wide on ten cohorts.  Five folds may reach more, as their networks
-    begin with the same weights as those of the whole cohort, and those of the second seed with others.  Raises `InputError` until both are there.
+    begin with the same weights as those of the whole cohort, and those of the second seed with others.  Raises
+    `InputError` until both are there.
     """
     pairs = [(f"{prefix}model 1", f"{prefix}scratch") for prefix in ("narrow: ", "second seed: ")]
     seeds = [accuracies(study.across, sides, POOLS["inside"]) @ [1, -1] for sides in pairs]
