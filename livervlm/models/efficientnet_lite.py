@@ -37,7 +37,9 @@ class SamePadding(nn.Conv2d):
 
 
 def _layer(n_in: int, n_out: int, kernel: int = 1, stride: int = 1, groups: int = 1, act: bool = True) -> list:
-    norm = nn.BatchNorm2d(n_out, eps=1e-3, momentum=0.01)
+    # Its authors' momentum of 0.01 suits training of many thousand steps.  Of 300, running statistics would keep a
+    # share of their start and lag a hundred steps behind, so it is PyTorch's, as in the other encoders.
+    norm = nn.BatchNorm2d(n_out, eps=1e-3)
     layers = [SamePadding(n_in, n_out, kernel, stride, groups=groups, bias=False), norm]
     return [*layers, nn.ReLU6(inplace=True)] if act else layers
 
