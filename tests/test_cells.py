@@ -100,6 +100,17 @@ def test_a_kill_loses_the_cell_in_flight_and_no_other(house, monkeypatch, tmp_pa
     assert run(todo, tmp_path, progress=False) == {"before": 3, "now": 2, "elsewhere": 0}
 
 
+def test_processes_work_at_cohorts_of_their_own(quick):
+    rows = [all_rows()["scratch"], all_rows()["model 1"]]
+    order = [(cell.row.name, cell.cohort) for cell in cells(rows, "population", 3, quick, abreast=2)]
+    assert order == [
+        *[("scratch", 0), ("scratch", 1), ("model 1", 0), ("model 1", 1)],
+        *[("scratch", 2), ("model 1", 2)],
+    ]
+    by_cohort = cells(rows, "population", 3, quick)
+    assert [(cell.row.name, cell.cohort) for cell in by_cohort] == [(r.name, c) for c in range(3) for r in rows]
+
+
 def test_a_cell_that_another_process_runs_is_left_to_it(house, tmp_path, monkeypatch):
     (cell, *_), taken = house("scratch"), []
     real = Cell.record

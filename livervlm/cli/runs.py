@@ -14,6 +14,8 @@ def reproduce(arguments: argparse.Namespace) -> None:
 
 
 def _run_rows(arguments: argparse.Namespace) -> None:
+    from joblib import cpu_count
+
     from ..runs.cells import cells, on_one_device, sized
     from ..runs.cohorts import make_pools
     from ..runs.results import Runs
@@ -24,7 +26,8 @@ def _run_rows(arguments: argparse.Namespace) -> None:
     profile, protocol = sized(chosen_profile(arguments)), arguments.protocol
     out_of_reach = {row.name: why for row in chosen if (why := row.method.why_not(profile))}
     able = [row for row in chosen if row.name not in out_of_reach]
-    todo = cells(able, protocol, arguments.cohorts, profile, arguments.test_patients)
+    abreast = arguments.jobs or cpu_count()
+    todo = cells(able, protocol, arguments.cohorts, profile, arguments.test_patients, abreast)
     on_one_device(todo, arguments.out)
     if not arguments.dask:
         make_pools([cell for cell in todo if not cell.path(arguments.out).exists()], arguments.jobs)

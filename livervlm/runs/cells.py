@@ -233,15 +233,25 @@ def sized(profile: Profile) -> Profile:
 
 
 def cells(
-    chosen: Iterable[Row], protocol: str, cohorts: int, profile: Profile, test_patients: int = 2000
+    chosen: Iterable[Row],
+    protocol: str,
+    cohorts: int,
+    profile: Profile,
+    test_patients: int = 2000,
+    abreast: int = 1,
 ) -> list[Cell]:
-    """The cells of some rows on the cohorts 0 to `cohorts` - 1, cohort by cohort."""
+    """The cells of some rows on the cohorts 0 to `cohorts` - 1, cohort by cohort.
+
+    abreast: so many cohorts in turn, for as many processes.  At one cohort they would wait for its pool or its pretext,
+    which one of them makes.
+    """
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol {protocol!r} is unknown: choose one of {', '.join(PROTOCOLS)}")
     folds = [None] if PROTOCOLS[protocol].pool else range(1, PROTOCOLS[protocol].folds + 1)
     return [
         Cell(row, protocol, cohort, fold, sized(profile), test_patients)
-        for cohort in range(cohorts)
+        for first in range(0, cohorts, abreast)
         for row in chosen
         for fold in folds
+        for cohort in range(first, min(first + abreast, cohorts))
     ]
