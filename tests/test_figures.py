@@ -48,6 +48,9 @@ def test_a_forest_of_cohorts_shows_both_intervals_the_margin_and_the_verdicts():
     }
     (grey,) = axis.patches
     assert (grey.get_x(), grey.get_width()) == (-2, 4)
+    (alone,) = figures.forest(lines, intervals={"95 %": ("low", "high")}).axes
+    assert [s[:, 0].tolist() for s in alone.collections[0].get_segments() if len(s)][:2] == [[-1, 3], [-4, -2]]
+    assert alone.collections[0].get_linewidth() == 5
 
 
 def test_cohort_dots_leave_out_what_is_not_recorded_and_end_at_the_t_interval():

@@ -175,17 +175,17 @@ def folds_by_row(accuracy: pd.DataFrame) -> Figure:
 def forest(
     comparisons: pd.DataFrame, margin: float | None = None, intervals: Mapping[str, tuple[str, str]] = INTERVALS
 ) -> Figure:
-    """Differences with two intervals each, a line for each comparison, as `results.Runs.compare` gives them.
+    """Differences with one or two intervals each, a line for each comparison, as `results.Runs.compare` gives them.
 
     A dot has the colour of its verdict where there is one, and a line without an interval stays empty.  margin: grey,
-    too small to matter.  intervals: name -> columns of its ends; the first is drawn thin, the second thick.
+    too small to matter.  intervals: name -> columns of its ends; the last is drawn thick.
     """
     figure, axis = plt.subplots(figsize=(7.5, 1.3 + 0.4 * len(comparisons)), layout="constrained")
     at = np.arange(len(comparisons))
     if margin is not None:
         axis.axvspan(-margin, margin, color="0.9", zorder=0)
     axis.axvline(0, color="0.5", linewidth=1)
-    for (kind, (low, high)), width in zip(intervals.items(), (1.5, 5), strict=True):
+    for (kind, (low, high)), width in zip(intervals.items(), (1.5, 5)[-len(intervals) :], strict=True):
         axis.hlines(at, comparisons[low], comparisons[high], color=PALETTE[0], linewidth=width, label=kind)
     words = comparisons.get("verdict", pd.Series("difference", comparisons.index))
     for word in dict.fromkeys(words[comparisons["difference"].notna()]):
