@@ -246,7 +246,7 @@ def test_a_copy_that_was_taken_along_does_not_offer_itself(visit, home):
 def test_the_package_lies_beside_the_notebooks():
     [wheel] = (BUILT / "notebooks").glob("*.whl")
     assert wheel.name.startswith(f"livervlm-{__version__}-")
-    assert wheel.stat().st_size < 20e6
+    assert wheel.stat().st_size < 24e6  # records of twelve cohorts are 5 of them
     with zipfile.ZipFile(wheel) as archive:
         assert {"livervlm/__init__.py", "livervlm/data/rows.json"} <= set(archive.namelist())
 
