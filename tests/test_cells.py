@@ -317,7 +317,7 @@ def test_a_cohort_goes_on_only_in_the_precision_in_which_it_began(house, tmp_pat
     todo = house("scratch", "model 1", protocol="population", cohorts=2)
     folds = house("scratch", protocol="inside")
     begun = next(cell for cell in todo if (cell.row.name, cell.cohort) == ("scratch", 1))
-    write_record(begun.path(tmp_path), {"device": {"type": "cpu", "name": "any", "autocast": "None"}})
+    write_record(begun.path(tmp_path), {"schema": SCHEMA, "device": {"type": "cpu", "name": "any", "autocast": "None"}})
     on_one_device(folds, tmp_path)  # another cohort
     said = r"cohort 1 was begun on cpu, float32, and this is cpu, bfloat16; .* set LIVERVLM_PRECISION=float32"
     for cells_of_it in (todo, house("scratch", protocol="inside", cohorts=2)):
@@ -326,8 +326,12 @@ def test_a_cohort_goes_on_only_in_the_precision_in_which_it_began(house, tmp_pat
     on_one_device([begun], tmp_path)  # it has its record
     monkeypatch.setenv("LIVERVLM_PRECISION", "float32")
     on_one_device(todo, tmp_path)
-    write_record(folds[0].path(tmp_path), {"device": {"type": "cuda", "name": "any", "autocast": "torch.bfloat16"}})
+    gpu = {"type": "cuda", "name": "any", "autocast": "torch.bfloat16"}
+    write_record(folds[0].path(tmp_path), {"schema": SCHEMA, "device": gpu})
     with pytest.raises(InputError, match=r"cohort 0 was begun on cuda, bfloat16.* go on where it began"):
+        on_one_device(todo, tmp_path)
+    folds[0].path(tmp_path).write_text("{")
+    with pytest.raises(InputError, match="fold1"):
         on_one_device(todo, tmp_path)
 
 

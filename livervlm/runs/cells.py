@@ -1,6 +1,5 @@
 """The unit of work: a row on a cohort, in the paper's protocol with one group left out.  It leaves one record."""
 
-import json
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from ..evaluation.metrics import calibration, class_auc, confusion, macro_auc
 from ..phantom.patients import PHANTOM_VERSION
 from ..scans.lesions import LesionSet
 from .methods import Answer, Method
-from .records import data_provenance, run_provenance
+from .records import data_provenance, read_record, run_provenance
 from .rows import PROTOCOLS, Row, all_rows, declared
 
 CURVE = 5  # epochs between two points of a learning curve
@@ -126,7 +125,7 @@ def on_one_device(todo: Iterable[Cell], out: str | Path) -> None:
     begun = {cell.cohort for cell in todo if not cell.path(out).exists()}
     for cell in {(cell.row.name, cell.cohort): cell for cell in todo if cell.cohort in begun}.values():
         for path in cell.of_cohort(out):
-            there = _kind(json.loads(path.read_text(encoding="utf-8"))["device"])
+            there = _kind(read_record(path)["device"])
             if there != here:
                 remedy = f"set {PRECISION}=float32" if there == "cpu, float32" else "go on where it began"
                 raise InputError(
