@@ -1,5 +1,6 @@
 """The unit of work: a row on a cohort, in the paper's protocol with one group left out.  It leaves one record."""
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -127,7 +128,11 @@ def on_one_device(todo: Iterable[Cell], out: str | Path) -> None:
         for path in cell.of_cohort(out):
             there = _kind(read_record(path)["device"])
             if there != here:
-                remedy = f"set {PRECISION}=float32" if there == "cpu, float32" else "go on where it began"
+                remedy = "go on where it began"
+                if there == "cpu, float32":
+                    remedy = f"set {PRECISION}=float32"
+                elif os.environ.get(PRECISION):
+                    remedy = f"leave {PRECISION} out, or {remedy}"
                 raise InputError(
                     f"{path}: cohort {cell.cohort} was begun on {there}, and this is {here}; "
                     f"nothing that is compared may mix them: {remedy}, or give another --out"
