@@ -244,6 +244,8 @@ def test_data_that_cannot_be_used_are_one_line(command, model, here, capsys):
         ("predict model toy.safetensors --out one.safetensors", "already there, and not written by this command"),
         ("predict none toy.safetensors --out a.csv", "not the config of a saved model"),
         ("predict model toy.safetensors --out model", "model"),
+        ("predict model toy.safetensors --out .", "--out .: a folder; give the name of a CSV file"),
+        ("evaluate toy.safetensors --model damaged", "config.json: not the config of a saved model"),
         ("predict model toy.safetensors --out toy.safetensors/a.csv", "toy.safetensors"),
         ("import none.csv --out i.safetensors", "none.csv: no such file"),
     ],
@@ -254,6 +256,10 @@ def test_what_does_not_fit_is_one_line(line, message, model, here, toy, capsys):
     make_toy(phases=("NC", "PV")).save("two.safetensors")
     replace(toy, classes=tuple("ABCD")).save("named.safetensors")
     (here / "notes.csv").write_text("patient,label\n")
+    (here / "damaged").mkdir()
+    card = json.loads((here / "model" / "config.json").read_text())
+    card["provenance"]["data"] = "x"
+    (here / "damaged" / "config.json").write_text(json.dumps(card))
     bad(here, capsys, line, message)
 
 

@@ -7,6 +7,7 @@ import pytest
 from livervlm.base.paths import data_file
 from livervlm.base.profiles import PROFILES
 from livervlm.runs.cells import cells, coverage
+from livervlm.runs.results import Runs
 from livervlm.runs.rows import all_rows
 
 
@@ -47,6 +48,11 @@ def test_coverage_counts_every_protocol_under_the_profile_of_the_set(tmp_path):
             cell.path(tmp_path).parent.mkdir(parents=True, exist_ok=True)
             cell.path(tmp_path).touch()
     cell.path(tmp_path).unlink()  # one of five folds: the cohort is not whole
+    for cell in cells([all_rows()["narrow: model 1"]], "inside", 40, PROFILES["recorded"]):  # nor is any of forty
+        if cell.fold < 4:
+            cell.path(tmp_path).parent.mkdir(parents=True, exist_ok=True)
+            cell.path(tmp_path).touch()
+    assert not Runs("inside", tmp_path).complete("narrow: model 1")
     found = coverage(tmp_path).rename(columns={"of five folds": "paper"})
     there = found.drop(columns=["set", "planned", "open"]).stack()
     assert there[there > 0].to_dict() == {

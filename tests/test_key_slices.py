@@ -1,5 +1,7 @@
 """Which slice does a sentence mean: pairs, controls and baselines on studies whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -184,6 +186,14 @@ def test_a_selector_that_was_taught_finds_the_slice_in_studies_that_it_has_not_s
         return score(series, [Sentence(s.organ, s.finding, s.organ, s.kind) for s in sentences])
 
     assert retrieve(organ_only, sentences_of(studies[20:]))["overlap@1"].mean() > 0.8
+
+
+def test_every_study_is_looked_at_though_others_had_its_address(studies):
+    torch.manual_seed(0)
+    score, (one, sentence) = by_towers(SliceTowers(text_encoder="random")), sentences_of(studies[:1])[0]
+    # Each series is gone before the next one is made, so that it may lie where the other lay.
+    found = [score(replace(one, hu=np.full_like(one.hu, level)), [sentence]).max() for level in (-100, 0, 100)]
+    assert len({round(float(value), 4) for value in found}) == 3
 
 
 def test_organs_are_asked_of_every_slice_of_the_last_phase(studies):

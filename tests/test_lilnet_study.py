@@ -165,7 +165,7 @@ def planted(shift: dict, cohorts: int = 12) -> list[dict]:
     """Records in which a row answers a share of 60 patients of each class rightly; `shift`: row -> points more."""
     rng, made = np.random.default_rng(0), []
     label = np.repeat(np.arange(6), 60)
-    for _ in range(cohorts):
+    for number in range(cohorts):
         base, answers = 60 + rng.normal(scale=3), {}
         for name, row in ROWS.items():
             shown = ("both", "ART", "PV") if row.by_phase else ("both",)
@@ -176,7 +176,8 @@ def planted(shift: dict, cohorts: int = 12) -> list[dict]:
                     answers[name][pool][what] = of(label, np.where(right, label, (label + 1) % 6)).prob
         pool = {"label": label, "time": np.tile([0.2, 0.8], 180), "diameter_mm": np.tile([8.0, 20.0, 40.0, 60.0], 90)}
         pool["background"] = ["none", "cirrhosis"] * 180
-        made.append({"answers": answers, "pools": dict.fromkeys(POOLS, pool)})
+        data = {"test": {"fingerprint": str(number)}}
+        made.append({"answers": answers, "pools": dict.fromkeys(POOLS, pool), "data": data})
     return made
 
 
@@ -225,6 +226,7 @@ def test_resnet18_stands_beside_the_narrow_network_cohort_by_cohort():
         (deep[:2], narrow, r"cohorts \[0, 1\] are there; run the first 3"),
         ([deep[0], deep[2], deep[1]], narrow, r"cohorts \[0, 2, 1\] are there"),
         (deep, narrow[:4], "4 of 12 cohorts"),
+        (deep, [narrow[0], narrow[2], narrow[1], *narrow[3:]], "cohort 1: its test patients are not the same in both"),
     ):
         with pytest.raises(InputError, match=said):
             summary.same_signs(some, others)

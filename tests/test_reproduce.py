@@ -47,6 +47,8 @@ def test_a_cohort_goes_on_only_in_the_precision_in_which_it_began(house, tmp_pat
         with pytest.raises(InputError, match=said):
             on_one_device(cells_of_it, tmp_path)
     on_one_device([begun], tmp_path)  # it has its record
+    with pytest.raises(InputError, match=said):  # scratch is compared with it, though it is not asked for
+        on_one_device([cell for cell in todo if cell.row.name == "model 1"], tmp_path)
     monkeypatch.setenv("LIVERVLM_PRECISION", "float32")
     on_one_device(todo, tmp_path)
     gpu = {"type": "cuda", "name": "any", "autocast": "torch.bfloat16"}

@@ -108,7 +108,7 @@ def test_a_file_beside_dicom_goes_to_the_phase_with_its_grid(tmp_path, capfd, gr
 def test_junk_links_and_nothing(tmp_path, capfd):
     (tmp_path / "tree").mkdir()
     _, said = scan(tmp_path, capfd, status=2)
-    assert "no CT volume in this folder" in said
+    assert "tree: no CT volume in this folder" in said
     assert not (tmp_path / "scan.salt").exists()
     for phase in PHASES:
         dicom(tmp_path / "tree" / "p" / phase, "pat1", phase)

@@ -81,7 +81,7 @@ class Cohort:
         wrong = replace(lesions, label=permuted_labels(lesions, self.number))
         for arm, taught_on in (("LiLNet", lesions), ("labels permuted", wrong)):
             network, _ = train_lilnet(taught_on, every, settings, self.epochs, seed=self.number, progress=False)
-            made[arm] = network.eval()
+            made[arm] = network.cpu().eval()
         return made
 
     def record(self) -> dict[str, Any]:

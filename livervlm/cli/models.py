@@ -48,6 +48,8 @@ def predict(arguments: argparse.Namespace) -> None:
     from .imported import key_rows, refuse_other
 
     lesions, out = LesionSet.load(arguments.data), Path(arguments.out)
+    if not out.name or out.is_dir():
+        raise InputError(f"--out {arguments.out}: a folder; give the name of a CSV file")
     model = _model_for(lesions, arguments)
     by_patient = out.with_name(out.name.removesuffix(".csv") + ".patients.csv")
     refuse_other(out, "slice,lesion,")

@@ -55,7 +55,8 @@ def read_card(folder: str | Path) -> dict:
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
         model, provenance = card["model"], card["provenance"]
-        if not (isinstance(model, dict) and isinstance(provenance, dict)):
+        data = provenance.get("data", {}) if isinstance(provenance, dict) else None
+        if not (isinstance(model, dict) and isinstance(data, dict)):
             raise TypeError
         return {"model": model, "provenance": provenance}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..base.cache import made_once
 from ..base.code import code_key
-from ..base.device import best_device
+from ..base.device import autocast_dtype, best_device
 from ..base.errors import InputError
 from ..base.paths import written_whole
 from ..base.profiles import Profile
@@ -121,7 +121,9 @@ def pretrain(
 
     settings = [encoder, geometry, profile.epochs, seed, list(pictures.shape)]
     settings += [recipe.init, recipe.probe, recipe.unlabelled]
-    # The code is part of the key, as other code trains other weights.
+    # Other code, another library, device or precision train other weights.
+    where = best_device()
+    settings += [torch.__version__, where.type, str(autocast_dtype(where))]
     settings += [hashlib.sha256(pictures.numpy()).hexdigest(), code_key(__name__)]
     path = made_once("pretext", settings, run)
     try:

@@ -100,7 +100,7 @@ def fit(
     optimizer = optimizer(model, lr)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
     n = len(next(iter(data.values())))
-    settings = {"batch_size": batch_size, "lr": lr, "seed": seed, "n": n}
+    settings = {"batch_size": batch_size, "lr": lr, "seed": seed, "n": n, "precision": str(dtype)}
     if checkpoint:  # a run goes on only with the weights and data that it began with
         settings["start"] = _digest([*model.state_dict().values(), *data.values()])
     parts = {"model": model, "optimizer": optimizer, "scaler": scaler}

@@ -2,9 +2,11 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from ..phantom.patients import PHANTOM_VERSION
 from ..scans.lesions import LesionSet
 from .methods import Answer, Method
 from .records import data_provenance, read_record, run_provenance
-from .rows import PROTOCOLS, Row, all_rows, declared
+from .rows import PROTOCOLS, Row, all_rows, declared, row_named
 
 CURVE = 5  # epochs between two points of a learning curve
 SECOND_SEED = 1_000_000  # from the first seed of a cohort to its second
@@ -59,6 +61,12 @@ class Cell:
         """The records of the same row and settings that are there, cohort by cohort and fold by fold."""
         folder, stem = self._place(out)
         return sorted(folder.glob(f"{stem}-cohort*{'' if self.fold is None else '-fold*'}.json"))
+
+    def whole_cohorts(self, out: str | Path) -> int:
+        """Of how many cohorts all records are there.  They are counted by their names, and not read."""
+        folds = 1 if self.fold is None else PROTOCOLS[self.protocol].folds
+        found = Counter(path.stem.split("-cohort")[1].split("-fold")[0] for path in self.siblings(out))
+        return sum(n == folds for n in found.values())
 
     def of_cohort(self, out: str | Path) -> list[Path]:
         """The records of the same row and settings on the same cohort, in whatever protocol."""
@@ -118,14 +126,20 @@ class Cell:
 def on_one_device(todo: Iterable[Cell], out: str | Path) -> None:
     """An `InputError` where a cell that is still to be run would give its cohort a second device or precision.
 
-    What is compared has to come from one kind of machine: both sides of a difference, and folds with their truth.
+    What is compared has to come from one kind of machine: both sides of a difference, and folds with their truth.  So
+    the records of all rows count that stand in a family of contrasts with one of these.
     """
     from ..base.device import PRECISION  # imports torch, and whoever counts records needs none of it
 
     here, todo = _kind(run_provenance()["device"]), list(todo)
-    begun = {cell.cohort for cell in todo if not cell.path(out).exists()}
-    for cell in {(cell.row.name, cell.cohort): cell for cell in todo if cell.cohort in begun}.values():
-        for path in cell.of_cohort(out):
+    begun = {cell.cohort: cell for cell in todo if not cell.path(out).exists()}
+    asked = {cell.row.name: cell.row for cell in todo}
+    compared = set(asked)
+    for family in declared()["contrasts"].values():
+        mine = {contrast[side] for contrast in family for side in ("better", "worse")}
+        compared |= mine if mine & compared else set()
+    for cell, name in product(begun.values(), sorted(compared)):
+        for path in replace(cell, row=asked.get(name) or row_named(name)).of_cohort(out):
             there = _kind(read_record(path)["device"])
             if there != here:
                 remedy = "go on where it began"
@@ -155,8 +169,7 @@ def coverage(out: Path | None = None, test_patients: int = 2000) -> pd.DataFrame
         profile, there = PROFILES[profiles.get(row.set, "recorded")], {}
         for name, protocol in PROTOCOLS.items():
             if not protocol.curves:
-                records = cells([row], name, 1, profile, test_patients)[0].siblings(out)
-                there[called.get(name, name)] = len(records) // (1 if protocol.pool else protocol.folds)
+                there[called.get(name, name)] = cells([row], name, 1, profile, test_patients)[0].whole_cohorts(out)
         wanted = planned.get(row.set, 0)
         why = "" if any(there.values()) else "no record yet" if wanted else f"needs {row.method.needs}"
         lines[row.name] = {"set": row.set, "planned": wanted, **there, "open": why}

@@ -11,7 +11,7 @@ import torch
 
 from ..base.cache import changed, short_hash
 from ..base.code import code_key
-from ..base.device import best_device
+from ..base.device import autocast_dtype, best_device
 from ..base.errors import InputError
 from ..base.paths import cache_home
 from ..base.profiles import Profile, current_profile
@@ -73,7 +73,8 @@ def cross_validate(
         settings.append(tested.fingerprint())
     key = short_hash(settings, 10)
     folds = [Fold(lesions, method, profile, seed, group, tested, key) for group, _, _ in lesions.folds()]
-    made_by = [code_key(__name__), templates(), torch.__version__, best_device().type]
+    device = best_device()
+    made_by = [code_key(__name__), templates(), torch.__version__, device.type, str(autocast_dtype(device))]
     out = records or cache_home() / "folds" / short_hash(made_by)
     run(folds, out, name="folds", wait=True, progress=progress)
     return outcome_of(read_record(fold.path(out)) for fold in folds)

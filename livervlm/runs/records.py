@@ -125,8 +125,12 @@ def _version(package: str) -> str | None:
 
 def _commit() -> str | None:
     """The checkout's commit, marked where files differ from it; None outside a checkout."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    git = ["git", "-C", str(Path(__file__).parent)]
+    told = {"capture_output": True, "text": True, "check": True}
     try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        # An installed package may lie inside somebody's checkout, which does not track it.
+        subprocess.run([*git, "ls-files", "--error-unmatch", Path(__file__).name], **told)
+        describe = [*git, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+        return subprocess.run(describe, **told).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None

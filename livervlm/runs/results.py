@@ -52,9 +52,7 @@ class Runs:
 
         "No peeking", says the plan: before that no difference is given an interval.
         """
-        protocol = PROTOCOLS[self.protocol]
-        each = 1 if protocol.pool else protocol.folds  # records of a cohort
-        there = {name: len(self._first(name).siblings(self.out)) // each for name in names}
+        there = {name: self._first(name).whole_cohorts(self.out) for name in names}
         return all(n >= awaited(rows.row_named(name), self.protocol) for name, n in there.items())
 
     def outcomes(self, name: str) -> dict[int, Outcome]:

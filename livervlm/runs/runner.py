@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from joblib import Parallel, cpu_count, delayed, parallel_config
 
 from ..base.device import best_device
+from ..base.errors import InputError
 from ..base.progress import bar
 from .records import write_record
 
@@ -47,8 +48,10 @@ def run(
     jobs = jobs or (1 if best_device().type == "cuda" else max(min(cpu_count(), len(missing)), 1))
     with ExitStack() as stack:
         if dask:
-            from distributed import Client
-
+            try:
+                from distributed import Client
+            except ImportError as error:
+                raise InputError("--dask needs a package: pip install 'livervlm[cluster]'") from error
             stack.enter_context(Client(dask, set_as_default=True))
             stack.enter_context(parallel_config("dask"))
         ran = Parallel(None if dask else jobs, return_as="generator_unordered", pre_dispatch="2*n_jobs")(

@@ -51,7 +51,7 @@ def propose_studies(folder: str | Path, home: Path, salt: bytes, look: bool = Fa
     if not tree.studies:
         n = sum(tree.left_out.values())
         raise InputError(
-            f"no CT volume in this folder ({n} other things); give one with DICOM, NIfTI, NRRD or MHA files"
+            f"{folder}: no CT volume in this folder ({n} other things); give one with DICOM, NIfTI, NRRD or MHA files"
         )
     patients = defaultdict(list)
     for study in sorted(tree.studies, key=lambda study: (study.date, str(study.scans[0].path))):

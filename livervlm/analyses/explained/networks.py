@@ -80,7 +80,7 @@ def network_for(lesions: LesionSet) -> LiverVLM:
     if (lesions.classes, lesions.phases) != (model.config.classes, model.config.phases):
         every = np.arange(len(lesions))
         model, _ = train_model(lesions, every, config_for(lesions, profile), profile, progress=False)
-    return model
+    return model.cpu()
 
 
 def permuted_labels(lesions: LesionSet, seed: int) -> np.ndarray:

@@ -74,12 +74,12 @@ def _phases(series: Series, sentence: Sentence) -> list[int]:
 
 def by_towers(towers: Towers) -> Scorer:
     """The scores of a pair of towers.  The slices of a study are encoded once, however often it is asked about."""
-    encoded: dict[int, Tensor] = {}
+    encoded: dict[int, tuple[Series, Tensor]] = {}  # with the study, as another one could get its address
 
     def score(series: Series, sentences: Sequence[Sentence]) -> np.ndarray:
         if id(series) not in encoded:
-            encoded[id(series)] = encode_slices(towers, windowed(series.hu))
-        found = slice_scores(towers, encoded[id(series)], [one.text for one in sentences])
+            encoded[id(series)] = series, encode_slices(towers, windowed(series.hu))
+        found = slice_scores(towers, encoded[id(series)][1], [one.text for one in sentences])
         return found.reshape(len(sentences), *series.hu.shape[:2])
 
     return score

@@ -146,6 +146,9 @@ def same_signs(deep: Sequence[dict], narrow: Sequence[dict]) -> pd.DataFrame:
     numbers = [record["settings"]["number"] for record in deep]
     if numbers != list(range(declared()["plan"]["resnet18"])):
         raise InputError(f"ResNet18: cohorts {numbers} are there; run the first {declared()['plan']['resnet18']}")
+    for pair in zip(deep, narrow, strict=False):
+        if len({record["data"]["test"]["fingerprint"] for record in pair}) > 1:
+            raise InputError(f"cohort {pair[0]['settings']['number']}: its test patients are not the same in both")
     lines = {}
     for one in declared()["contrasts"]:
         if {one["better"][0], one["worse"][0]} != {"LiLNet", "plain network"}:
