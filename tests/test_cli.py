@@ -150,6 +150,18 @@ def test_the_cohort_it_was_trained_on_is_known_at_another_resolution(model, caps
     assert "scored on group 1, which it left out" in capsys.readouterr().out
 
 
+def test_patients_that_it_was_trained_on_are_known_in_other_groups_and_among_others(model, here, toy, capsys):
+    mixed = replace(toy, group=toy.group % 5 + 1)
+    mixed.subset(np.flatnonzero(mixed.patient != mixed.patient[0])).save("mixed.safetensors")
+    assert run("evaluate mixed.safetensors --model model") == 0
+    trained = len(np.unique(toy.patient[(toy.group != 1) & (toy.patient != toy.patient[0])]))
+    said = capsys.readouterr().out
+    assert f"{trained} patients are left out: the model was trained on slices of theirs" in said
+    assert f"of {len(np.unique(mixed.patient)) - 1 - trained} patients" in said
+    toy.subset(toy.group == 2).save("two.safetensors")
+    bad(here, capsys, "evaluate two.safetensors --model model", "the model was trained on all of this")
+
+
 @pytest.mark.filterwarnings("error")
 def test_a_set_with_one_class_is_scored_without_a_warning(model, capsys):
     lesions = make_toy(seed=9)

@@ -19,7 +19,7 @@ from livervlm.evaluation.patients import PatientAnswers
 from livervlm.models.lilnet import LiLNet
 from livervlm.models.saved import read_card
 from livervlm.runs.methods.method import Fitted
-from livervlm.runs.records import write_record
+from livervlm.runs.records import SCHEMA, write_record
 from livervlm.scans.conventions import LILNET_CLASSES
 
 SEED = Path(__file__).resolve().parents[2] / "shared" / "seeds" / "lilnet_natcomm_2024.txt"
@@ -230,6 +230,16 @@ def test_resnet18_stands_beside_the_narrow_network_cohort_by_cohort():
     ):
         with pytest.raises(InputError, match=said):
             summary.same_signs(some, others)
+
+
+def test_cohorts_of_other_settings_in_one_folder_are_refused(tmp_path):
+    for number, encoder in enumerate(("resnet10_narrow", "resnet10_narrow", "resnet18")):
+        settings = {"number": number, "encoder": encoder}
+        write_record(tmp_path / f"cohort{number:03d}.json", {"schema": SCHEMA, "settings": settings})
+        if number < 2:
+            assert len(summary.read_records(tmp_path)) == number + 1
+    with pytest.raises(InputError, match=r"cohort002.json: other settings than the cohorts before: encoder"):
+        summary.read_records(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,20 @@ def declared(study: str) -> dict:
 
 
 def read_records(study: str, folder: str | Path | None = None) -> list[dict]:
-    """The records of the cohorts that are there, by number; by default the book's own."""
+    """The records of the cohorts that are there, by number; by default the book's own.
+
+    An `InputError` where those of a row were not all made with the same settings.
+    """
     folder = Path(folder) if folder else data_file("results") / study
-    return [read_record(path) for path in sorted(folder.glob("cohort*.json"))]
+    records, first = [], {}
+    for path in sorted(folder.glob("cohort*.json")):
+        records.append(read_record(path))
+        own = {name: value for name, value in records[-1].get("settings", {}).items() if name != "number"}
+        before = first.setdefault(own.get("row"), own)
+        if own != before:
+            apart = ", ".join(sorted(name for name in own.keys() | before.keys() if own.get(name) != before.get(name)))
+            raise InputError(f"{path}: other settings than the cohorts before: {apart}; give it a folder of its own")
+    return records
 
 
 def all_there(study: str, records: Sequence[dict]) -> None:

@@ -31,7 +31,8 @@ def train(arguments: argparse.Namespace) -> None:
     checkpoint = out.with_name(f".{out.name}.checkpoint.pt")
     model, history = train_model(lesions, index, config, profile, seed=arguments.seed, checkpoint=checkpoint)
     origin = provenance(lesions, method, profile, arguments.seed)
-    model.save_pretrained(out, {**origin, "held_out_group": held_out, "train_loss": history})
+    trained_on = sorted(set(lesions.slice_keys()[index].tolist()))
+    model.save_pretrained(out, {**origin, "held_out_group": held_out, "train_loss": history, "trained_on": trained_on})
     checkpoint.unlink(missing_ok=True)
     patients = len(np.unique(lesions.patient[index]))
     text = f", text encoder {config.text_encoder}" if config.head == "text" else ""
@@ -84,15 +85,20 @@ def evaluate(arguments: argparse.Namespace) -> None:
     else:
         model, origin = _model_for(lesions, arguments), read_card(arguments.model)["provenance"]
         if origin.get("data", {}).get("cohort_key") == lesions.cohort_key():
-            unseen = lesions.group == origin.get("held_out_group")
-            if not unseen.any():
-                raise InputError(
-                    f"{arguments.data}: the model was trained on all of this; train it with --leave-out, "
-                    "or give data it has not seen"
-                )
-            print(
-                f"the model was trained on this cohort: scored on group {origin['held_out_group']}, which it left out"
+            held_out = origin.get("held_out_group")
+            unseen = lesions.group == held_out
+            said = f"the model was trained on this cohort: scored on group {held_out}, which it left out"
+        else:  # slices of patients that it knows may be there in another order, or among others
+            known = np.unique(lesions.patient[np.isin(lesions.slice_keys(), origin.get("trained_on", []))])
+            unseen = ~np.isin(lesions.patient, known)
+            said = f"{len(known)} patients are left out: the model was trained on slices of theirs"
+        if not unseen.any():
+            raise InputError(
+                f"{arguments.data}: the model was trained on all of this; train it with --leave-out, "
+                "or give data it has not seen"
             )
+        if not unseen.all():
+            print(said)
             lesions = lesions.subset(unseen)
         prob = _answer(model, lesions)
         outcome = Outcome(lesions.label, prob, lesions.group, lesions.patient, lesions.classes, {})

@@ -121,6 +121,10 @@ class LesionSet:
             digest.update(array)
         return digest.hexdigest()
 
+    def slice_keys(self) -> np.ndarray:
+        """(N,) texts, the first 12 digits of the SHA-256 of each slice's pictures: says which slices two sets share."""
+        return np.array([hashlib.sha256(np.ascontiguousarray(pictures)).hexdigest()[:12] for pictures in self.hu])
+
     def save(self, path: str | Path) -> None:
         """Write one safetensors file, whole or not at all."""
         texts = {n: json.dumps(getattr(self, n)) for n in ("classes", "phases", "mask_names", "source")}
