@@ -1,5 +1,6 @@
 """What is measured on LiLNet's maps: known maps give known values, and planted records the sentences that hold."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,7 +144,30 @@ def test_the_chapter_tells_the_maps_once_they_are_there(monkeypatch):
     exec(cell, {"lilnet_maps": lilnet_maps, "say": said.append})
     assert said[0] == "**3 of 3 cohorts** are there."
     assert said[1] == "Named rightly: LiLNet 17%, labels permuted 17%, untrained 17%."
-    assert "for HCC, and 1.4" in said[2] or "for HCC, and 1.5" in said[2]
+    assert re.match(r"SHAP, LiLNet: .* 1\.[45]\d times its share \(1\.[45]\d to 1\.5\d\) for HCC; less ", said[2])
+    assert re.search(r"[+-]0\.\d\d \(-0\.\d\d to \+0\.\d\d\)\.$", said[2])
+    assert said[3].startswith("SHAP, labels permuted: ")
+
+
+def test_red_for_hcc_is_compared_with_the_other_classes_in_the_same_patient():
+    record = planted({})
+    values = record["shap on the lesion"]
+    values["LiLNet"] += np.linspace(0, 5, 30)[:, None]  # patients differ, in all classes alike
+    values["LiLNet"][:, LILNET_CLASSES.index("HCC")] += 0.5
+    table = lilnet_maps.shap_told([record])
+    line = table["LiLNet"].loc["HCC less the others"]
+    assert line["mean"] == pytest.approx(0.5, abs=0.1)
+    assert 0.4 < line["low"] < line["high"] < 0.6
+    assert table["LiLNet"].loc["HCC", "mean"] == pytest.approx(4.5, abs=0.1)
+    assert table["labels permuted"].loc["HCC less the others", "low"] < 0.1
+
+
+def test_one_number_for_every_picture_is_no_answer():
+    record = planted({})
+    record["measures"]["middle"][:, MEASURES.index("spread")] = 0.25
+    found = told([record]).set_index(["measure", "arm"])["it"]
+    assert found["spread", "middle"] == "-"
+    assert found["spread", "untrained"] == "open"
 
 
 def test_a_small_cohort_goes_the_whole_way(tmp_path):

@@ -205,7 +205,8 @@ def told(records: Sequence[dict]) -> pd.DataFrame:
 
     Columns: class, words, measure, arm; difference, to the number or to the other patients that the sentence names,
     turned so that positive is what it says; low, high, its 95 % interval by t over patients, for these networks; n,
-    patients of the class; and it: "holds", "the opposite", or "open".  An `InputError` where a measure is not finite.
+    patients of the class; and it: "holds", "the opposite", "open", or "-" where a map has one number for every picture.
+    An `InputError` where a measure is not finite.
     """
     label = np.concatenate([record["label"] for record in records])
     kind = np.array(LILNET_CLASSES)[label]
@@ -226,7 +227,8 @@ def told(records: Sequence[dict]) -> pd.DataFrame:
                 values -= float(one["than"]) * (1 if one["side"] == "above" else -1)
                 found, difference = stats.ttest_1samp(values[mine], 0), values[mine].mean()
             low, high = found.confidence_interval()
-            it = "holds" if low > 0 else "the opposite" if high < 0 else "open"
+            # The spread of the middle is one number for every picture: it cannot be asked.
+            it = "-" if np.ptp(values) == 0 else "holds" if low > 0 else "the opposite" if high < 0 else "open"
             lines.append((one["class"], one["words"], one["measure"], arm, difference, low, high, mine.sum(), it))
     return pd.DataFrame(lines, columns=["class", "words", "measure", "arm", "difference", "low", "high", "n", "it"])
 
@@ -251,14 +253,17 @@ def by_sentence(records: Sequence[dict]) -> pd.DataFrame:
 def shap_told(records: Sequence[dict]) -> pd.DataFrame:
     """How much more positive SHAP lies on the lesion of an HCC than an even map puts there: a line for each class.
 
-    Columns: by arm the mean over patients, and of LiLNet's the 95 % interval by t.
+    The last line is that of HCC less the mean of the others in the same patient.  Columns: by arm the mean over
+    patients, and the ends of its 95 % interval by t.
     """
-    table = {}
+    table, hcc = {}, LILNET_CLASSES.index(SHAP_CLASS)
     for arm in ("LiLNet", "labels permuted"):
         values = np.concatenate([r["shap on the lesion"][arm] for r in records]).astype(float)
+        less = values[:, hcc] - np.delete(values, hcc, axis=1).mean(axis=1)
+        values = np.column_stack([values, less])
         low, high = stats.t.interval(0.95, len(values) - 1, values.mean(axis=0), stats.sem(values, axis=0))
         table |= {(arm, "mean"): values.mean(axis=0), (arm, "low"): low, (arm, "high"): high}
-    return pd.DataFrame(table, index=LILNET_CLASSES)
+    return pd.DataFrame(table, index=[*LILNET_CLASSES, f"{SHAP_CLASS} less the others"])
 
 
 def main() -> None:
